@@ -1,0 +1,22 @@
+//! slidegate: a global rate-limit service for Envoy Gateway that counts in sliding windows.
+//!
+//! The modules stand on floors; a module imports only from floors below its own
+//! (ARCHITECTURE.md, checked by a test).
+
+// Floor 0, words: pure, without I/O, clock, protobuf, Redis or Kubernetes.
+pub mod document;
+pub mod rule;
+// (platform comes here)
+pub mod algorithm;
+
+// Floor 1, translations: pure as well.
+
+// Floor 2, edges: each meets one outside thing.
+pub mod store;
+
+// Floor 3: a request becomes a verdict.
+pub mod limiter;
+
+// Floor 4: the ports.
+
+// Floor 5: wires everything.

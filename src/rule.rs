@@ -1,0 +1,52 @@
+//! Which limits apply: domains, their descriptor trees, and the limits in them.
+
+pub mod limit;
+
+use crate::rule::limit::Limit;
+
+/// The rules of one domain, as they are configured.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Domain {
+    /// The name that Envoy's filter sends.
+    pub name: String,
+    /// The top level of the tree; no two siblings have the same key and value.
+    pub descriptors: Vec<Descriptor>,
+}
+
+/// A node of a domain's tree: it matches one entry of a descriptor.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Descriptor {
+    /// The entry's key, compared whole.
+    pub key: String,
+    /// Which values match.
+    pub value: Value,
+    /// What holds for a descriptor whose last entry lands here; none means that it is not limited.
+    pub allowance: Option<Allowance>,
+    /// The next level; no two siblings have the same key and value.
+    pub descriptors: Vec<Descriptor>,
+}
+
+/// Which values of an entry match a node.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Value {
+    /// Every value, each with its own count.
+    Any,
+    /// This value only.
+    Exact(String),
+    /// Values that the pattern fits; `*` stands for any run of characters, the empty one included.
+    Wildcard {
+        /// The pattern, with at least one `*`.
+        pattern: String,
+        /// Whether all values that fit share one count.
+        share_threshold: bool,
+    },
+}
+
+/// What a matched rule allows.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Allowance {
+    /// So many hits in a window.
+    Limited(Limit),
+    /// Everything; nothing is counted.
+    Unlimited,
+}
