@@ -1,1 +1,12 @@
 //! Every integration test, in one binary.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails; clippy.toml's exception does not reach helpers"
+)]
+
+#[expect(
+    dead_code,
+    reason = "helpers land before the tests that use them; goes with the last unused one"
+)]
+mod support;
+mod tidy;

@@ -1,0 +1,67 @@
+//! A client of the rate-limit service, and short ways to write its messages.
+
+use std::net::SocketAddr;
+
+use envoy_types::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
+use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::Entry;
+use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitRequest;
+use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::Code;
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_client::RateLimitServiceClient;
+use tonic::transport::Channel;
+use tonic::transport::Endpoint;
+
+use crate::support::PATIENCE;
+
+/// One connection to the service.
+#[derive(Clone, Debug)]
+pub(crate) struct Rls(RateLimitServiceClient<Channel>);
+
+impl Rls {
+    pub(crate) async fn connect(to: SocketAddr) -> Self {
+        Self(RateLimitServiceClient::new(channel(to).await))
+    }
+
+    /// Sends a request with a deadline that a busy machine keeps too.
+    pub(crate) async fn ask(
+        &mut self,
+        message: RateLimitRequest,
+    ) -> Result<RateLimitResponse, tonic::Status> {
+        let mut request = tonic::Request::new(message);
+        request.set_timeout(PATIENCE);
+        let response = self.0.should_rate_limit(request).await?;
+        Ok(response.into_inner())
+    }
+
+    /// Whether a request is admitted.
+    pub(crate) async fn admits(&mut self, message: RateLimitRequest) -> bool {
+        self.ask(message).await.unwrap().overall_code() == Code::Ok
+    }
+}
+
+/// A connection to a gRPC port.
+pub(crate) async fn channel(to: SocketAddr) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{to}")).unwrap();
+    endpoint.connect_timeout(PATIENCE).connect().await.unwrap()
+}
+
+/// A request of one hit with descriptors of the given entries.
+pub(crate) fn request(domain: &str, descriptors: &[&[(&str, &str)]]) -> RateLimitRequest {
+    RateLimitRequest {
+        domain: domain.to_owned(),
+        descriptors: descriptors.iter().map(|it| descriptor(it)).collect(),
+        hits_addend: 0,
+    }
+}
+
+/// A descriptor of the given entries, without a limit or hits of its own.
+pub(crate) fn descriptor(entries: &[(&str, &str)]) -> RateLimitDescriptor {
+    let entry = |(key, value): &(&str, &str)| Entry {
+        key: (*key).to_owned(),
+        value: (*value).to_owned(),
+    };
+    RateLimitDescriptor {
+        entries: entries.iter().map(entry).collect(),
+        ..RateLimitDescriptor::default()
+    }
+}
