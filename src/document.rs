@@ -110,6 +110,11 @@ impl<'n> At<'n> {
         }
     }
 
+    /// The file's name as the user gave it.
+    pub fn file(&self) -> &Arc<str> {
+        &self.file
+    }
+
     /// The line of the node, from 1.
     pub fn line(&self) -> usize {
         self.node.line
@@ -182,16 +187,34 @@ impl<'n> At<'n> {
 
     /// The node as `true` or `false`.
     pub fn boolean(&self, faults: &mut Vec<Fault>) -> Option<bool> {
-        match &self.node.kind {
-            Kind::Scalar(Scalar { text, plain: true }) => match text.as_str() {
+        if let Kind::Scalar(Scalar { text, plain: true }) = &self.node.kind {
+            match text.as_str() {
                 "true" | "True" | "TRUE" => return Some(true),
                 "false" | "False" | "FALSE" => return Some(false),
                 _ => {}
-            },
-            _ => {}
+            }
         }
         faults.push(self.expected("true or false"));
         None
+    }
+
+    /// Whether the node stands there as a number that is not whole, or beyond 64 bits: `1.5`, `1e3`
+    /// or `.inf`. As text such a value is not safe, because most readers write it in another way.
+    pub fn is_fraction(&self) -> bool {
+        let Kind::Scalar(Scalar { text, plain: true }) = &self.node.kind else {
+            return false;
+        };
+        let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+        if is_digits(unsigned) {
+            return text.parse::<i64>().is_err() && text.parse::<u64>().is_err();
+        }
+        match unsigned.to_ascii_lowercase().as_str() {
+            ".inf" | ".nan" => true,
+            number => {
+                number.starts_with(|first: char| first == '.' || first.is_ascii_digit())
+                    && number.parse::<f64>().is_ok()
+            }
+        }
     }
 
     /// The node as one of a few names, compared as they are written.

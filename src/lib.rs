@@ -12,6 +12,7 @@ pub mod algorithm;
 // Floor 1, translations: pure as well.
 
 // Floor 2, edges: each meets one outside thing.
+pub mod source;
 pub mod store;
 
 // Floor 3: a request becomes a verdict.

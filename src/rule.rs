@@ -1,6 +1,8 @@
 //! Which limits apply: domains, their descriptor trees, and the limits in them.
 
+pub mod document;
 pub mod limit;
+pub mod tree;
 
 use crate::rule::limit::Limit;
 
@@ -23,7 +25,7 @@ pub struct Descriptor {
     /// What holds for a descriptor whose last entry lands here; none means that it is not limited.
     pub allowance: Option<Allowance>,
     /// The next level; no two siblings have the same key and value.
-    pub descriptors: Vec<Descriptor>,
+    pub descriptors: Vec<Self>,
 }
 
 /// Which values of an entry match a node.
@@ -40,6 +42,16 @@ pub enum Value {
         /// Whether all values that fit share one count.
         share_threshold: bool,
     },
+}
+
+impl Value {
+    /// The value or pattern as it is written; none for [`Value::Any`].
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Any => None,
+            Self::Exact(text) | Self::Wildcard { pattern: text, .. } => Some(text),
+        }
+    }
 }
 
 /// What a matched rule allows.

@@ -101,6 +101,14 @@ impl Algorithm {
         ("sliding_window", Self::SlidingWindow),
         ("fixed_window", Self::FixedWindow),
     ];
+
+    /// The name in rule files and flags.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FixedWindow => "fixed_window",
+            Self::SlidingWindow => "sliding_window",
+        }
+    }
 }
 
 /// What hits above one mean that a request brings for a single descriptor.
@@ -115,6 +123,14 @@ pub enum Cost {
 impl Cost {
     /// Both, with their names in rule files.
     pub const NAMES: [(&'static str, Self); 2] = [("ask", Self::Ask), ("report", Self::Report)];
+
+    /// The name in rule files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ask => "ask",
+            Self::Report => "report",
+        }
+    }
 }
 
 /// The length of a window, at most [`Window::MAX_SECONDS`].

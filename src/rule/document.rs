@@ -1,0 +1,203 @@
+//! The YAML form of rules: envoyproxy/ratelimit's format and our additions, read and written.
+
+mod limit;
+mod write;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::document::At;
+use crate::document::Fault;
+use crate::document::Mapping;
+use crate::document::node;
+use crate::document::node::Node;
+use crate::rule::Descriptor;
+use crate::rule::Domain;
+use crate::rule::Value;
+
+/// Reads a file: one domain a YAML document. What has faults is left out of the answer.
+pub fn read(file: &Arc<str>, text: &str, faults: &mut Vec<Fault>) -> Vec<Domain> {
+    match node::parse(file, text) {
+        Ok(documents) => distinct(domains(file, &documents, faults), faults),
+        Err(fault) => {
+            faults.push(fault);
+            Vec::new()
+        }
+    }
+}
+
+/// Writes one YAML document a domain; only keys that differ from their default are written.
+///
+/// What is written reads back as it was, but for what the format cannot say: an exact value that
+/// is empty or has a `*` in it.
+pub fn write(domains: &[Domain]) -> String {
+    write::domains(domains)
+}
+
+/// A domain with the place where it is written.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// The domain.
+    pub domain: Domain,
+    /// The file.
+    pub file: Arc<str>,
+    /// The line of its name.
+    pub line: usize,
+}
+
+/// Reads the documents of a file, each of which is a domain. Equal names are left to [`distinct`].
+pub fn domains(file: &Arc<str>, documents: &[Node], faults: &mut Vec<Fault>) -> Vec<Placed> {
+    let read = |document| domain(&At::root(file, document), faults);
+    documents.iter().filter_map(read).collect()
+}
+
+/// The domains, with a fault for each whose name another has already.
+pub fn distinct(placed: Vec<Placed>, faults: &mut Vec<Fault>) -> Vec<Domain> {
+    let mut seen: HashMap<String, (Arc<str>, usize)> = HashMap::new();
+    let mut domains = Vec::with_capacity(placed.len());
+    for Placed { domain, file, line } in placed {
+        if let Some((first_file, first_line)) = seen.get(&domain.name) {
+            let message = if *first_file == file {
+                format!(
+                    "domain `{}` stands on line {first_line} already",
+                    domain.name
+                )
+            } else {
+                format!(
+                    "domain `{}` stands in {first_file}:{first_line} already",
+                    domain.name
+                )
+            };
+            faults.push(Fault {
+                file,
+                line,
+                path: "domain".to_owned(),
+                message,
+            });
+            continue;
+        }
+        seen.insert(domain.name.clone(), (file, line));
+        domains.push(domain);
+    }
+    domains
+}
+
+fn domain(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Placed> {
+    let mut fields = at.mapping(faults)?;
+    let name_at = fields.required("domain", faults);
+    let name = name_at.as_ref().and_then(|at| name(at, faults));
+    let descriptors = descriptors(&mut fields, faults);
+    fields.finish(faults);
+    Some(Placed {
+        domain: Domain {
+            name: name?.to_owned(),
+            descriptors,
+        },
+        file: Arc::clone(at.file()),
+        line: name_at?.line(),
+    })
+}
+
+fn descriptors(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Vec<Descriptor> {
+    let Some(list) = fields.optional("descriptors") else {
+        return Vec::new();
+    };
+    let mut seen = HashMap::new();
+    let mut descriptors = Vec::new();
+    for at in list.items(faults) {
+        let Some(descriptor) = descriptor(&at, faults) else {
+            continue;
+        };
+        let identity = (
+            descriptor.key.clone(),
+            descriptor.value.text().map(str::to_owned),
+        );
+        if let Some(line) = seen.get(&identity) {
+            let what = match &identity {
+                (key, None) => format!("key `{key}` without a value"),
+                (key, Some(value)) => format!("key `{key}` with value `{value}`"),
+            };
+            faults.push(at.fault(format!("{what} stands on line {line} already")));
+            continue;
+        }
+        seen.insert(identity, at.line());
+        descriptors.push(descriptor);
+    }
+    descriptors
+}
+
+fn descriptor(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Descriptor> {
+    let mut fields = at.mapping(faults)?;
+    let key = fields.required("key", faults);
+    let key = key.and_then(|at| name(&at, faults));
+    let value = value(&mut fields, faults);
+    let shadow = fields.optional("shadow_mode");
+    let is_shadow = shadow.as_ref().and_then(|at| at.boolean(faults)) == Some(true);
+    let limit = fields.optional("rate_limit");
+    let allowance = limit
+        .as_ref()
+        .and_then(|at| limit::allowance(at, is_shadow, faults));
+    if let (Some(shadow), true, None) = (shadow, is_shadow, limit) {
+        faults.push(shadow.fault("expected a `rate_limit` beside it: there is nothing to shadow"));
+    }
+    let descriptors = descriptors(&mut fields, faults);
+    for key in [
+        "quota_mode",
+        "value_to_metric",
+        "metadata",
+        "detailed_metric",
+    ] {
+        fields.unsupported(key, faults);
+    }
+    fields.finish(faults);
+    Some(Descriptor {
+        key: key?.to_owned(),
+        value: value?,
+        allowance,
+        descriptors,
+    })
+}
+
+fn value(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Value> {
+    let shared = fields.optional("share_threshold");
+    let share_threshold = shared.as_ref().and_then(|at| at.boolean(faults)) == Some(true);
+    let text = match fields.optional("value") {
+        Some(at) => text(&at, faults)?,
+        None => "",
+    };
+    if text.contains('*') {
+        return Some(Value::Wildcard {
+            pattern: text.to_owned(),
+            share_threshold,
+        });
+    }
+    if let (Some(shared), true) = (shared, share_threshold) {
+        let message = "expected a `value` with `*` beside it: there are no values to share";
+        faults.push(shared.fault(message));
+    }
+    Some(if text.is_empty() {
+        Value::Any
+    } else {
+        Value::Exact(text.to_owned())
+    })
+}
+
+/// Text that is not empty.
+fn name<'n>(at: &At<'n>, faults: &mut Vec<Fault>) -> Option<&'n str> {
+    let text = text(at, faults)?;
+    if text.is_empty() {
+        faults.push(at.fault("expected a string that is not empty"));
+        return None;
+    }
+    Some(text)
+}
+
+/// Text, unless other readers take it for a fraction and refuse it or write it differently.
+fn text<'n>(at: &At<'n>, faults: &mut Vec<Fault>) -> Option<&'n str> {
+    let text = at.text(faults)?;
+    if at.is_fraction() {
+        faults.push(at.fault(format!("`{text}` is a number here: put it in quotes")));
+        return None;
+    }
+    Some(text)
+}

@@ -1,0 +1,115 @@
+//! The `rate_limit` of a descriptor.
+
+use std::num::NonZeroU32;
+
+use crate::document::At;
+use crate::document::Fault;
+use crate::document::Mapping;
+use crate::rule::Allowance;
+use crate::rule::limit::Algorithm;
+use crate::rule::limit::Cost;
+use crate::rule::limit::Limit;
+use crate::rule::limit::Unit;
+use crate::rule::limit::Window;
+
+/// Reads a `rate_limit`; `shadow` stands on the descriptor that has it.
+pub(super) fn allowance(at: &At<'_>, shadow: bool, faults: &mut Vec<Fault>) -> Option<Allowance> {
+    let mut fields = at.mapping(faults)?;
+    let unlimited = fields.optional("unlimited");
+    let is_unlimited = unlimited.and_then(|at| at.boolean(faults)) == Some(true);
+    let allowance = if is_unlimited {
+        unlimited_fields(&mut fields, faults);
+        Some(Allowance::Unlimited)
+    } else {
+        limit(&mut fields, shadow, faults).map(Allowance::Limited)
+    };
+    for key in ["replaces", "burst", "on_store_failure"] {
+        fields.unsupported(key, faults);
+    }
+    fields.finish(faults);
+    allowance
+}
+
+fn limit(fields: &mut Mapping<'_>, shadow: bool, faults: &mut Vec<Fault>) -> Option<Limit> {
+    let name = fields.optional("name").map(|at| super::text(&at, faults));
+    let unit_at = fields.required("unit", faults);
+    let unit = unit_at.as_ref().and_then(|at| unit(at, faults));
+    let requests = fields.required("requests_per_unit", faults);
+    let requests = requests.and_then(|at| number(&at, 0, faults));
+    let multiplier = fields.optional("unit_multiplier");
+    let unit_multiplier = match &multiplier {
+        Some(at) => number(at, 1, faults).and_then(NonZeroU32::new),
+        None => Some(NonZeroU32::MIN),
+    };
+    let algorithm = fields.optional("algorithm");
+    let algorithm = algorithm.map(|at| at.one_of(&Algorithm::NAMES, faults));
+    let cost = fields.optional("cost");
+    let cost = cost.map(|at| at.one_of(&Cost::NAMES, faults));
+
+    let (unit, unit_multiplier) = (unit?, unit_multiplier?);
+    if Window::of(unit, unit_multiplier).is_none() {
+        let most = Window::MAX_SECONDS / unit.seconds();
+        let at = multiplier.as_ref().unwrap_or(fields.at());
+        faults.push(at.fault(format!(
+            "{unit_multiplier} {}s are more than ten years: expected at most {most}",
+            unit.name()
+        )));
+        return None;
+    }
+    let name = match name {
+        Some(name) => Some(name?).filter(|name| !name.is_empty()),
+        None => None,
+    };
+    Some(Limit {
+        name: name.map(str::to_owned),
+        requests: requests?,
+        unit,
+        unit_multiplier,
+        algorithm: match algorithm {
+            Some(algorithm) => Some(algorithm?),
+            None => None,
+        },
+        cost: match cost {
+            Some(cost) => Some(cost?),
+            None => None,
+        },
+        shadow,
+    })
+}
+
+/// What may stand beside `unlimited: true`, as in envoyproxy/ratelimit.
+fn unlimited_fields(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) {
+    if let Some(at) = fields.optional("name") {
+        super::text(&at, faults);
+    }
+    if let Some(at) = fields.optional("requests_per_unit") {
+        number(&at, 0, faults);
+    }
+    for key in ["unit", "unit_multiplier", "algorithm", "cost"] {
+        let Some(at) = fields.optional(key) else {
+            continue;
+        };
+        let is_unknown = |text: &str| text.eq_ignore_ascii_case("unknown");
+        if key == "unit" && at.text(faults).is_none_or(is_unknown) {
+            continue;
+        }
+        faults.push(at.fault(format!("`{key}` does not go with `unlimited: true`")));
+    }
+}
+
+fn unit(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Unit> {
+    let text = at.text(faults)?;
+    let unit = Unit::named(text);
+    if unit.is_none() {
+        let names = Unit::ALL.map(Unit::name);
+        let [names @ .., last] = &names;
+        let names = names.join(", ");
+        faults.push(at.fault(format!("unknown unit `{text}`: expected {names} or {last}")));
+    }
+    unit
+}
+
+fn number(at: &At<'_>, min: u32, faults: &mut Vec<Fault>) -> Option<u32> {
+    let number = at.number(min.into(), u32::MAX.into(), faults)?;
+    u32::try_from(number).ok()
+}
