@@ -38,6 +38,16 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// A program that `tests/run.sh` unpacks below the target directory, else one on the `PATH`.
+pub(crate) fn tool(name: &str) -> Option<PathBuf> {
+    let unpacked = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools/bin");
+    let unpacked = unpacked.join(name);
+    if unpacked.is_file() {
+        return Some(unpacked);
+    }
+    program(name)
+}
+
 /// A path below the project's root.
 pub(crate) fn in_project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)

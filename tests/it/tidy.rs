@@ -189,7 +189,7 @@ fn project_files() -> Vec<PathBuf> {
     files
 }
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let (folders, mut files): (Vec<_>, Vec<_>) =
         children(folder).into_iter().partition(|it| it.is_dir());
     files.extend(folders.iter().flat_map(|it| files_below(it)));
