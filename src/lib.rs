@@ -4,12 +4,13 @@
 //! (ARCHITECTURE.md, checked by a test).
 
 // Floor 0, words: pure, without I/O, clock, protobuf, Redis or Kubernetes.
-pub mod document;
-pub mod rule;
-// (platform comes here)
 pub mod algorithm;
+pub mod document;
+pub mod platform;
+pub mod rule;
 
 // Floor 1, translations: pure as well.
+pub mod manifest;
 
 // Floor 2, edges: each meets one outside thing.
 pub mod source;

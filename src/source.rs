@@ -1,6 +1,7 @@
 //! The rules in force come from here: read whole, then applied; the last good set stays.
 
 pub mod file;
+pub mod platform;
 
 use std::path::PathBuf;
 

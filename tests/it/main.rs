@@ -4,6 +4,7 @@
     reason = "a test that cannot go on fails; clippy.toml's exception does not reach helpers"
 )]
 
+mod generate;
 #[expect(
     dead_code,
     reason = "helpers land before the tests that use them; goes with the last unused one"

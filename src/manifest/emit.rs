@@ -1,0 +1,67 @@
+//! Platform → manifests.
+//!
+//! A policy of Envoy Gateway replaces what less specific ones say, so each route gets one policy of
+//! its own that holds everything that is in force for it.
+
+mod backend;
+mod gateway;
+mod route;
+mod traffic_policy;
+
+use std::collections::BTreeMap;
+
+use crate::manifest;
+use crate::manifest::Manifest;
+use crate::manifest::Metadata;
+use crate::manifest::Namespace;
+use crate::platform::ApiService;
+use crate::platform::Platform;
+use crate::platform::effective::Effective;
+
+/// The resources of a platform, in the order in which they are written.
+pub fn manifests(platform: &Platform, namespace: &Namespace) -> Vec<Manifest> {
+    let mut manifests = Vec::new();
+    for gateway in &platform.gateways {
+        let object = gateway::object(gateway, namespace);
+        manifests.push(Manifest::Gateway(object));
+    }
+    for backend in &platform.backends {
+        let object = backend::object(backend, namespace);
+        manifests.push(Manifest::Backend(object));
+    }
+    let effective = Effective::new(platform);
+    for route in &platform.routes {
+        let object = route::object(route, namespace);
+        manifests.push(Manifest::HttpRoute(object));
+        if let Some(limit) = effective.rate_limit(route) {
+            let object = traffic_policy::object(route, limit, namespace);
+            manifests.push(Manifest::BackendTrafficPolicy(object));
+        }
+    }
+    manifest::sort(&mut manifests);
+    manifests
+}
+
+/// The label that says who made a resource.
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// The annotation that says which entity a resource comes from.
+pub const FROM: &str = "slidegate/from";
+
+/// The metadata of a resource, with the labels that all have.
+fn metadata(name: &str, namespace: &Namespace, from: String) -> Metadata {
+    Metadata {
+        name: name.to_owned(),
+        namespace: Some(namespace.as_str().to_owned()),
+        labels: BTreeMap::from([(MANAGED_BY.to_owned(), "slidegate".to_owned())]),
+        annotations: BTreeMap::from([(FROM.to_owned(), from)]),
+    }
+}
+
+/// The labels of what belongs to an API service.
+fn service_labels(service: &ApiService) -> impl Iterator<Item = (String, String)> {
+    let part_of = ("app.kubernetes.io/part-of", Some(&service.name));
+    let version = ("app.kubernetes.io/version", service.version.as_ref());
+    let labels = [part_of, version].into_iter();
+    labels.filter_map(|(key, value)| Some((key.to_owned(), value?.clone())))
+}

@@ -1,0 +1,80 @@
+//! Backend → `Backend`.
+
+use std::net::IpAddr;
+use std::net::Ipv6Addr;
+
+use crate::manifest::Namespace;
+use crate::manifest::Object;
+use crate::manifest::backend;
+use crate::manifest::backend::BackendSpec;
+use crate::manifest::backend::BackendTls;
+use crate::manifest::backend::FqdnEndpoint;
+use crate::manifest::backend::H2C;
+use crate::manifest::backend::IpEndpoint;
+use crate::manifest::emit::metadata;
+use crate::platform::Backend;
+use crate::platform::Endpoint;
+use crate::platform::Host;
+use crate::platform::Scheme;
+use crate::platform::Trust;
+
+pub(super) fn object(backend: &Backend, namespace: &Namespace) -> Object<BackendSpec> {
+    let from = format!("Backend {}", backend.name);
+    let (is_grpc, trust) = match &backend.scheme {
+        Scheme::Http => (false, None),
+        Scheme::Https(trust) => (false, Some(trust)),
+        Scheme::Grpc => (true, None),
+        Scheme::Grpcs(trust) => (true, Some(trust)),
+    };
+    let has_names = backend
+        .endpoints
+        .iter()
+        .any(|it| matches!(it.host, Host::Name(_)));
+    let spec = BackendSpec {
+        app_protocols: is_grpc.then(|| H2C.to_owned()).into_iter().collect(),
+        endpoints: backend.endpoints.iter().map(endpoint).collect(),
+        tls: trust.map(|trust| tls(trust, has_names)),
+    };
+    Object::new(metadata(&backend.name, namespace, from), spec)
+}
+
+fn endpoint(endpoint: &Endpoint) -> backend::Endpoint {
+    let (mut fqdn, mut ip) = (None, None);
+    let port = endpoint.port;
+    match &endpoint.host {
+        Host::Address(address) => {
+            let address = written(*address);
+            ip = Some(IpEndpoint { address, port });
+        }
+        Host::Name(hostname) => {
+            let hostname = hostname.clone();
+            fqdn = Some(FqdnEndpoint { hostname, port });
+        }
+    }
+    let zone = endpoint.zone.clone();
+    backend::Endpoint { fqdn, ip, zone }
+}
+
+/// The address in full: the CRD's pattern refuses some that are shortened.
+fn written(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => full(address),
+    }
+}
+
+fn full(address: Ipv6Addr) -> String {
+    let segments = address.segments().map(|segment| format!("{segment:x}"));
+    segments.join(":")
+}
+
+fn tls(trust: &Trust, has_names: bool) -> BackendTls {
+    let skip = trust.insecure_skip_verify;
+    BackendTls {
+        // Without it Envoy Gateway sends the host that the client asked for.
+        auto_sni_from_endpoint_hostname: (trust.sni.is_none() && has_names).then_some(true),
+        insecure_skip_verify: skip.then_some(true),
+        sni: trust.sni.clone(),
+        well_known_ca_certificates: (!skip).then(|| "System".to_owned()),
+    }
+}

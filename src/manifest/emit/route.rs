@@ -1,0 +1,119 @@
+//! Route → `HTTPRoute`.
+
+use crate::manifest::Namespace;
+use crate::manifest::Object;
+use crate::manifest::backend;
+use crate::manifest::emit::metadata;
+use crate::manifest::emit::service_labels;
+use crate::manifest::route;
+use crate::manifest::route::BackendRef;
+use crate::manifest::route::HttpRouteSpec;
+use crate::manifest::route::ParentRef;
+use crate::manifest::route::PathMatchType;
+use crate::manifest::route::RouteMatch;
+use crate::manifest::route::RouteRule;
+use crate::manifest::route::ValueMatch;
+use crate::manifest::route::ValueMatchType;
+use crate::platform::HeaderMatch;
+use crate::platform::HeaderValue;
+use crate::platform::Method;
+use crate::platform::PathMatch;
+use crate::platform::QueryMatch;
+use crate::platform::QueryValue;
+use crate::platform::Route;
+use crate::platform::WeightedBackend;
+
+pub(super) fn object(route: &Route, namespace: &Namespace) -> Object<HttpRouteSpec> {
+    let from = format!("Route {}", route.name);
+    let mut metadata = metadata(&route.name, namespace, from);
+    metadata.labels.extend(service_labels(&route.api_service));
+    metadata.labels.extend(route.tags.clone());
+    let rule = RouteRule {
+        matches: matches(route),
+        backend_refs: route.backends.iter().map(backend_ref).collect(),
+    };
+    let spec = HttpRouteSpec {
+        parent_refs: vec![parent_ref(route)],
+        hostnames: route.hostnames.iter().map(ToString::to_string).collect(),
+        rules: vec![rule],
+    };
+    Object::new(metadata, spec)
+}
+
+fn parent_ref(route: &Route) -> ParentRef {
+    let listener = route.listener.map(|index| &route.gateway.listeners[index]);
+    ParentRef {
+        group: None,
+        kind: None,
+        namespace: None,
+        name: route.gateway.name.clone(),
+        section_name: listener.map(|listener| listener.name.clone()),
+        port: None,
+    }
+}
+
+/// One match a method, as Gateway API has them; each of them has limits of its own.
+fn matches(route: &Route) -> Vec<RouteMatch> {
+    let base = RouteMatch {
+        path: Some(path(&route.path)),
+        method: None,
+        headers: route.headers.iter().map(header).collect(),
+        query_params: route.query_params.iter().map(query_param).collect(),
+    };
+    if route.methods.is_empty() {
+        return vec![base];
+    }
+    let with_method = |method: &Method| RouteMatch {
+        method: Some(method.name().to_owned()),
+        ..base.clone()
+    };
+    route.methods.iter().map(with_method).collect()
+}
+
+fn path(path: &PathMatch) -> route::PathMatch {
+    let (match_type, value) = match path {
+        PathMatch::Exact(value) => (PathMatchType::Exact, value),
+        PathMatch::Prefix(value) => (PathMatchType::PathPrefix, value),
+        PathMatch::Regex(value) => (PathMatchType::RegularExpression, value),
+    };
+    route::PathMatch {
+        match_type: Some(match_type),
+        value: Some(value.clone()),
+    }
+}
+
+fn header(header: &HeaderMatch) -> ValueMatch {
+    let (match_type, value) = match &header.value {
+        HeaderValue::Exact(value) => (ValueMatchType::Exact, value.as_str()),
+        HeaderValue::Present => (ValueMatchType::RegularExpression, ".*"),
+        HeaderValue::Regex(value) => (ValueMatchType::RegularExpression, value.as_str()),
+    };
+    value_match(match_type, &header.name, value)
+}
+
+fn query_param(param: &QueryMatch) -> ValueMatch {
+    let (match_type, value) = match &param.value {
+        QueryValue::Exact(value) => (ValueMatchType::Exact, value),
+        QueryValue::Regex(value) => (ValueMatchType::RegularExpression, value),
+    };
+    value_match(match_type, &param.name, value)
+}
+
+fn value_match(match_type: ValueMatchType, name: &str, value: &str) -> ValueMatch {
+    ValueMatch {
+        match_type: Some(match_type),
+        name: name.to_owned(),
+        value: value.to_owned(),
+    }
+}
+
+fn backend_ref(weighted: &WeightedBackend) -> BackendRef {
+    BackendRef {
+        group: Some(backend::GROUP.to_owned()),
+        kind: Some("Backend".to_owned()),
+        namespace: None,
+        name: weighted.backend.name.clone(),
+        port: None,
+        weight: weighted.weight.map(u32::from),
+    }
+}

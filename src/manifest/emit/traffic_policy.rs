@@ -1,0 +1,140 @@
+//! What is in force for a route → `BackendTrafficPolicy`.
+
+use crate::manifest::Namespace;
+use crate::manifest::Object;
+use crate::manifest::Spec;
+use crate::manifest::emit::metadata;
+use crate::manifest::emit::service_labels;
+use crate::manifest::route::HttpRouteSpec;
+use crate::manifest::traffic_policy;
+use crate::manifest::traffic_policy::BackendTrafficPolicySpec;
+use crate::manifest::traffic_policy::ClientSelector;
+use crate::manifest::traffic_policy::CostFrom;
+use crate::manifest::traffic_policy::CostSource;
+use crate::manifest::traffic_policy::GlobalRateLimit;
+use crate::manifest::traffic_policy::LimitUnit;
+use crate::manifest::traffic_policy::LimitValue;
+use crate::manifest::traffic_policy::MetadataKey;
+use crate::manifest::traffic_policy::RateLimitRule;
+use crate::manifest::traffic_policy::SourceCidr;
+use crate::manifest::traffic_policy::SourceCidrType;
+use crate::manifest::traffic_policy::TargetRef;
+use crate::manifest::traffic_policy::ValueSelector;
+use crate::manifest::traffic_policy::ValueSelectorType;
+use crate::platform::Cost;
+use crate::platform::Key;
+use crate::platform::Metadata;
+use crate::platform::RateLimit;
+use crate::platform::Route;
+use crate::platform::effective::InForce;
+use crate::rule::limit::Unit;
+
+pub(super) fn object(
+    route: &Route,
+    in_force: InForce<'_>,
+    namespace: &Namespace,
+) -> Object<BackendTrafficPolicySpec> {
+    let from = match in_force.policy {
+        Some(policy) => format!("Policy {}", policy.name),
+        None => format!("Route {}", route.name),
+    };
+    let mut metadata = metadata(&route.name, namespace, from);
+    metadata.labels.extend(service_labels(&route.api_service));
+    let target = TargetRef {
+        group: "gateway.networking.k8s.io".to_owned(),
+        kind: HttpRouteSpec::KIND.to_owned(),
+        name: route.name.clone(),
+        section_name: None,
+    };
+    let spec = BackendTrafficPolicySpec {
+        target_refs: vec![target],
+        merge_type: None,
+        rate_limit: Some(rate_limit(in_force.rate_limit)),
+    };
+    Object::new(metadata, spec)
+}
+
+fn rate_limit(limit: &RateLimit) -> traffic_policy::RateLimit {
+    let selectors = match &limit.key {
+        Key::All => vec![None],
+        // Envoy matches an address against blocks of its own family only.
+        Key::ClientIp => vec![Some(addresses("0.0.0.0/0")), Some(addresses("::/0"))],
+        Key::Header(name) => vec![Some(values_of(name))],
+    };
+    let rule = |selector: Option<ClientSelector>| RateLimitRule {
+        client_selectors: selector.into_iter().collect(),
+        limit: LimitValue {
+            requests: limit.requests,
+            unit: unit(limit.unit),
+            from_metadata: None,
+        },
+        cost: cost(&limit.cost),
+        shared: None,
+        shadow_mode: limit.shadow.then_some(true),
+        x_rate_limit_headers: None,
+    };
+    let rules = selectors.into_iter().map(rule).collect();
+    traffic_policy::RateLimit {
+        limit_type: Some("Global".to_owned()),
+        global: Some(GlobalRateLimit { rules }),
+    }
+}
+
+fn addresses(block: &str) -> ClientSelector {
+    let source_cidr = SourceCidr {
+        match_type: Some(SourceCidrType::Distinct),
+        value: block.to_owned(),
+        invert: None,
+    };
+    ClientSelector {
+        source_cidr: Some(source_cidr),
+        ..ClientSelector::default()
+    }
+}
+
+fn values_of(header: &str) -> ClientSelector {
+    let header = ValueSelector {
+        match_type: Some(ValueSelectorType::Distinct),
+        name: header.to_owned(),
+        value: None,
+        invert: None,
+    };
+    ClientSelector {
+        headers: vec![header],
+        ..ClientSelector::default()
+    }
+}
+
+fn cost(cost: &Cost) -> Option<traffic_policy::Cost> {
+    let request = cost.request.map(|number| CostSource {
+        from: CostFrom::Number,
+        number: Some(u64::from(number)),
+        metadata: None,
+    });
+    let response = cost.response.as_ref().map(|metadata| CostSource {
+        from: CostFrom::Metadata,
+        number: None,
+        metadata: Some(metadata_key(metadata)),
+    });
+    let is_default = request.is_none() && response.is_none();
+    (!is_default).then_some(traffic_policy::Cost { request, response })
+}
+
+fn metadata_key(metadata: &Metadata) -> MetadataKey {
+    MetadataKey {
+        namespace: metadata.namespace.clone(),
+        key: metadata.key.clone(),
+    }
+}
+
+fn unit(unit: Unit) -> LimitUnit {
+    match unit {
+        Unit::Second => LimitUnit::Second,
+        Unit::Minute => LimitUnit::Minute,
+        Unit::Hour => LimitUnit::Hour,
+        Unit::Day => LimitUnit::Day,
+        Unit::Week => LimitUnit::Week,
+        Unit::Month => LimitUnit::Month,
+        Unit::Year => LimitUnit::Year,
+    }
+}

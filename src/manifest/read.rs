@@ -1,0 +1,115 @@
+//! YAML text → manifests; an unknown kind or field is a fault with its place.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::document::Fault;
+use crate::document::Faults;
+use crate::manifest::ENVOY_GATEWAY;
+use crate::manifest::GATEWAY_API;
+use crate::manifest::Manifest;
+
+/// Reads a stream of manifests.
+///
+/// # Errors
+///
+/// The first fault of each document that is no manifest of a kind that we know.
+pub fn read(file: &Arc<str>, text: &str) -> Result<Vec<Manifest>, Faults> {
+    let (mut manifests, mut faults) = (Vec::new(), Vec::new());
+    for document in documents(text) {
+        let fault = |line: usize, message: String| Fault {
+            file: Arc::clone(file),
+            line: document.first_line + line.saturating_sub(1),
+            path: String::new(),
+            message,
+        };
+        match document.manifest() {
+            Ok(manifest) => manifests.extend(manifest),
+            Err(Unreadable::Unknown { api_version, kind }) => {
+                let message = format!("a manifest of unknown kind `{kind}` of `{api_version}`");
+                faults.push(fault(1, message));
+            }
+            Err(Unreadable::Yaml(error)) => {
+                let line = error.location().map_or(1, |location| location.line());
+                faults.push(fault(line as usize, error.without_snippet().to_string()));
+            }
+        }
+    }
+    Faults::none_or(faults, manifests)
+}
+
+/// A document of a stream.
+struct Document<'t> {
+    first_line: usize,
+    text: &'t str,
+}
+
+/// What says how to read the rest of a manifest.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Header {
+    api_version: String,
+    kind: String,
+}
+
+/// Why a document is no manifest.
+enum Unreadable {
+    Unknown { api_version: String, kind: String },
+    Yaml(serde_saphyr::Error),
+}
+
+impl From<serde_saphyr::Error> for Unreadable {
+    fn from(error: serde_saphyr::Error) -> Self {
+        Self::Yaml(error)
+    }
+}
+
+impl<'t> Document<'t> {
+    /// The manifest, unless the document is empty.
+    fn manifest(&self) -> Result<Option<Manifest>, Unreadable> {
+        let Some(Header { api_version, kind }) = self.typed()? else {
+            return Ok(None);
+        };
+        let manifest = match (api_version.as_str(), kind.as_str()) {
+            (GATEWAY_API, "GatewayClass") => Manifest::GatewayClass(self.typed()?),
+            (GATEWAY_API, "Gateway") => Manifest::Gateway(self.typed()?),
+            (GATEWAY_API, "HTTPRoute") => Manifest::HttpRoute(self.typed()?),
+            (ENVOY_GATEWAY, "Backend") => Manifest::Backend(self.typed()?),
+            (ENVOY_GATEWAY, "BackendTrafficPolicy") => {
+                Manifest::BackendTrafficPolicy(self.typed()?)
+            }
+            _ => return Err(Unreadable::Unknown { api_version, kind }),
+        };
+        Ok(Some(manifest))
+    }
+
+    fn typed<T: Deserialize<'t>>(&self) -> Result<T, serde_saphyr::Error> {
+        serde_saphyr::from_str(self.text)
+    }
+}
+
+/// The documents of a stream, each with its markers.
+fn documents(text: &str) -> Vec<Document<'_>> {
+    let mut documents = Vec::new();
+    let (mut begin, mut first_line, mut end) = (0, 1, 0);
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        // No scalar can hold such a line: YAML takes it for a marker wherever it stands.
+        let is_marker = line
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.trim_start().len() < rest.len());
+        if is_marker && end > begin {
+            documents.push(Document {
+                first_line,
+                text: &text[begin..end],
+            });
+            (begin, first_line) = (end, index + 1);
+        }
+        end += line.len();
+    }
+    documents.push(Document {
+        first_line,
+        text: &text[begin..],
+    });
+    documents
+}

@@ -1,0 +1,352 @@
+//! What imprun has in force: gateways, backends, API services, routes and policies.
+//!
+//! Only what is active is here, and every reference is resolved: what reads a [`Platform`] meets no
+//! name that it would have to look up.
+
+pub mod document;
+pub mod effective;
+pub mod hostname;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::platform::hostname::Hostname;
+use crate::rule::limit::Unit;
+
+/// The active entities, each kind in the order of its names.
+#[derive(Clone, Debug, Default)]
+pub struct Platform {
+    /// The gateways.
+    pub gateways: Vec<Arc<Gateway>>,
+    /// The backends.
+    pub backends: Vec<Arc<Backend>>,
+    /// The API services.
+    pub api_services: Vec<Arc<ApiService>>,
+    /// The routes whose gateway and API service are active too.
+    pub routes: Vec<Arc<Route>>,
+    /// The enabled policies whose route or API service is active too.
+    pub policies: Vec<Policy>,
+}
+
+/// Where traffic comes in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Gateway {
+    /// Its name, an RFC 1123 label like every entity's.
+    pub name: String,
+    /// The name of the Kubernetes `GatewayClass`.
+    pub gateway_class: String,
+    /// At least one; no two have the same name or port.
+    pub listeners: Vec<Listener>,
+    /// Labels for the Kubernetes object.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A port of a gateway.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listener {
+    /// Its name.
+    pub name: String,
+    /// The port, not 0.
+    pub port: u16,
+    /// What is spoken on it.
+    pub protocol: Protocol,
+    /// The hosts that it answers for; none means all.
+    pub hostname: Option<Hostname>,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Protocol {
+    /// HTTP in the clear.
+    Http,
+    /// HTTP in TLS that ends here.
+    Https(Certificate),
+    /// TLS that ends here, with anything in it; routes do not attach.
+    Tls(Certificate),
+    /// TLS that a backend ends; routes do not attach.
+    TlsPassthrough,
+}
+
+impl Protocol {
+    /// Whether routes attach to a listener with this protocol.
+    pub fn carries_routes(&self) -> bool {
+        matches!(self, Self::Http | Self::Https(_))
+    }
+}
+
+/// The name of the Kubernetes secret that holds a listener's certificate and key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Certificate(pub String);
+
+/// A service that requests are sent on to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Backend {
+    /// Its name.
+    pub name: String,
+    /// What it speaks.
+    pub scheme: Scheme,
+    /// At least one; hosts are all names or all addresses.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// What a backend speaks.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Scheme {
+    /// HTTP/1.1.
+    Http,
+    /// HTTP/1.1 in TLS.
+    Https(Trust),
+    /// gRPC: HTTP/2 in the clear.
+    Grpc,
+    /// gRPC in TLS.
+    Grpcs(Trust),
+}
+
+/// How the certificate of a backend is judged.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Trust {
+    /// The name sent, and expected in the certificate; none means the endpoint's own.
+    pub sni: Option<String>,
+    /// Whether any certificate will do.
+    pub insecure_skip_verify: bool,
+}
+
+/// One place where a backend listens.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Endpoint {
+    /// Where it is.
+    pub host: Host,
+    /// The port, not 0.
+    pub port: u16,
+    /// The zone that it is in, for routing that keeps near.
+    pub zone: Option<String>,
+}
+
+/// The place of an endpoint.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Host {
+    /// An address, neither loopback nor unspecified.
+    Address(IpAddr),
+    /// A DNS name of at least two labels.
+    Name(String),
+}
+
+/// What groups routes and policies.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ApiService {
+    /// Its name.
+    pub name: String,
+    /// The version of the API.
+    pub version: Option<String>,
+}
+
+/// Which requests go where.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Route {
+    /// Its name.
+    pub name: String,
+    /// The API that it is part of.
+    pub api_service: Arc<ApiService>,
+    /// The gateway that it attaches to.
+    pub gateway: Arc<Gateway>,
+    /// The one listener that it attaches to, as an index; none means every one that carries routes.
+    pub listener: Option<usize>,
+    /// The hosts that it is for; none means those of the listener.
+    pub hostnames: Vec<Hostname>,
+    /// Which paths match.
+    pub path: PathMatch,
+    /// Which methods match; none means all.
+    pub methods: Vec<Method>,
+    /// The headers that a request must have.
+    pub headers: Vec<HeaderMatch>,
+    /// The query parameters that a request must have.
+    pub query_params: Vec<QueryMatch>,
+    /// Where matching requests go, at least one.
+    pub backends: Vec<WeightedBackend>,
+    /// Labels of imprun's own.
+    pub tags: BTreeMap<String, String>,
+    /// The limit that is written in the route itself.
+    pub rate_limit: Option<RateLimit>,
+}
+
+impl Route {
+    /// The listeners that it attaches to.
+    pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        let listeners = self.gateway.listeners.iter().enumerate();
+        listeners.filter_map(|(index, listener)| match self.listener {
+            Some(only) => (index == only).then_some(listener),
+            None => listener.protocol.carries_routes().then_some(listener),
+        })
+    }
+}
+
+/// Which paths match.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum PathMatch {
+    /// This path.
+    Exact(String),
+    /// This path and all below it.
+    Prefix(String),
+    /// Paths that the whole expression fits.
+    Regex(String),
+}
+
+/// A method of HTTP.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Method {
+    /// `CONNECT`.
+    Connect,
+    /// `DELETE`.
+    Delete,
+    /// `GET`.
+    Get,
+    /// `HEAD`.
+    Head,
+    /// `OPTIONS`.
+    Options,
+    /// `PATCH`.
+    Patch,
+    /// `POST`.
+    Post,
+    /// `PUT`.
+    Put,
+    /// `TRACE`.
+    Trace,
+}
+
+impl Method {
+    /// Every method with its name.
+    pub const NAMES: [(&'static str, Self); 9] = [
+        ("GET", Self::Get),
+        ("HEAD", Self::Head),
+        ("POST", Self::Post),
+        ("PUT", Self::Put),
+        ("DELETE", Self::Delete),
+        ("CONNECT", Self::Connect),
+        ("OPTIONS", Self::Options),
+        ("TRACE", Self::Trace),
+        ("PATCH", Self::Patch),
+    ];
+
+    /// The method's name.
+    pub fn name(self) -> &'static str {
+        let found = Self::NAMES.iter().find(|(_, method)| *method == self);
+        found.expect("every method has a name").0
+    }
+}
+
+/// A header that a request must have.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HeaderMatch {
+    /// The header's name.
+    pub name: String,
+    /// Which values match.
+    pub value: HeaderValue,
+}
+
+/// Which values of a header match.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum HeaderValue {
+    /// This value.
+    Exact(String),
+    /// Any value.
+    Present,
+    /// Values that the expression fits.
+    Regex(String),
+}
+
+/// A query parameter that a request must have.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct QueryMatch {
+    /// The parameter's name.
+    pub name: String,
+    /// Which values match.
+    pub value: QueryValue,
+}
+
+/// Which values of a query parameter match.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum QueryValue {
+    /// This value.
+    Exact(String),
+    /// Values that the expression fits.
+    Regex(String),
+}
+
+/// A backend of a route with its share of the requests.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct WeightedBackend {
+    /// The backend.
+    pub backend: Arc<Backend>,
+    /// Its share in percent. Either all backends of a route have one, and they sum to 100, or none has.
+    pub weight: Option<u8>,
+}
+
+/// A limit for everything in a scope.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Policy {
+    /// Its name.
+    pub name: String,
+    /// What it covers.
+    pub scope: Scope,
+    /// Among policies of one scope, the highest is in force.
+    pub priority: u32,
+    /// The limit.
+    pub rate_limit: RateLimit,
+}
+
+/// What a policy covers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Scope {
+    /// Every route.
+    Global,
+    /// One route.
+    Route(Arc<Route>),
+    /// Every route of an API service.
+    Service(Arc<ApiService>),
+}
+
+/// So many requests per unit.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RateLimit {
+    /// How many requests pass in one unit; 0 refuses all.
+    pub requests: u32,
+    /// The unit.
+    pub unit: Unit,
+    /// What is counted apart.
+    pub key: Key,
+    /// Counts, but refuses nothing.
+    pub shadow: bool,
+    /// What a request costs.
+    pub cost: Cost,
+}
+
+/// What a limit counts apart.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Key {
+    /// Nothing: all requests share one count.
+    All,
+    /// Each client address.
+    ClientIp,
+    /// Each value of a header; requests without the header are not limited.
+    Header(String),
+}
+
+/// What a request costs.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Cost {
+    /// Hits charged before the request, 0 to only check; none means 1.
+    pub request: Option<u32>,
+    /// What is charged after the response.
+    pub response: Option<Metadata>,
+}
+
+/// A number in the metadata that Envoy's filters leave with a request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Metadata {
+    /// The filter's namespace.
+    pub namespace: String,
+    /// The key in it.
+    pub key: String,
+}
