@@ -5,6 +5,7 @@
 
 pub mod node;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -28,15 +29,31 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        on_one_line(f, &self.file)?;
         if self.line > 0 {
             write!(f, ":{}", self.line)?;
         }
         if !self.path.is_empty() {
-            write!(f, ": {}", self.path)?;
+            f.write_str(": ")?;
+            on_one_line(f, &self.path)?;
         }
-        write!(f, ": {}", self.message)
+        f.write_str(": ")?;
+        on_one_line(f, &self.message)
     }
+}
+
+/// Writes text with its line breaks and other control characters escaped: a fault is one line.
+fn on_one_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    for part in text.split_inclusive(char::is_control) {
+        let mut characters = part.chars();
+        match characters.next_back() {
+            Some(last) if last.is_control() => {
+                write!(f, "{}{}", characters.as_str(), last.escape_default())?;
+            }
+            _ => f.write_str(part)?,
+        }
+    }
+    Ok(())
 }
 
 /// Every fault of a set of documents; never empty.
@@ -44,18 +61,38 @@ impl fmt::Display for Fault {
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// The faults as an error, or `value` when there is none.
-    pub fn none_or<T>(faults: Vec<Fault>, value: T) -> Result<T, Self> {
+    /// The faults as an error, file by file and line by line, or `value` when there is none.
+    pub fn none_or<T>(mut faults: Vec<Fault>, value: T) -> Result<T, Self> {
         if faults.is_empty() {
             return Ok(value);
         }
+        faults.sort();
         Err(Self(faults))
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
+        self.0.iter()
     }
 }
 
 impl From<Fault> for Faults {
     fn from(fault: Fault) -> Self {
         Self(vec![fault])
+    }
+}
+
+impl<'f> IntoIterator for &'f Faults {
+    type Item = &'f Fault;
+    type IntoIter = std::slice::Iter<'f, Fault>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 
@@ -135,7 +172,7 @@ impl<'n> At<'n> {
             };
             let at = self.below(&name.text, value);
             if !names.insert(name.text.as_str()) {
-                faults.push(at.fault(format!("key `{}` stands here twice", name.text)));
+                faults.push(at.fault(format!("key {} stands here twice", quoted(&name.text))));
                 continue;
             }
             fields.push((&name.text, at));
@@ -175,7 +212,12 @@ impl<'n> At<'n> {
     /// The node as a whole number from `min` to `max`.
     pub fn number(&self, min: u64, max: u64, faults: &mut Vec<Fault>) -> Option<u64> {
         let number = match &self.node.kind {
-            Kind::Scalar(Scalar { text, plain: true }) if is_digits(text) => text.parse().ok(),
+            // A leading zero is octal for some readers.
+            Kind::Scalar(Scalar { text, plain: true })
+                if is_digits(text) && (text == "0" || !text.starts_with('0')) =>
+            {
+                text.parse().ok()
+            }
             _ => None,
         };
         let number = number.filter(|number| (min..=max).contains(number));
@@ -224,13 +266,15 @@ impl<'n> At<'n> {
             return Some(*value);
         }
         let names: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
-        faults.push(self.fault(format!("unknown value `{text}`: expected {}", or(&names))));
+        let (text, names) = (quoted(text), or(&names));
+        faults.push(self.fault(format!("unknown value {text}: expected {names}")));
         None
     }
 
     fn below(&self, name: &str, node: &'n Node) -> Self {
+        let name = shortened(name);
         let path = if self.path.is_empty() {
-            name.to_owned()
+            name.into_owned()
         } else {
             format!("{}.{name}", self.path)
         };
@@ -244,7 +288,7 @@ impl<'n> At<'n> {
     fn expected(&self, what: &str) -> Fault {
         let found = match &self.node.kind {
             Kind::Scalar(scalar) if scalar.is_null() => "nothing".to_owned(),
-            Kind::Scalar(scalar) => format!("`{}`", scalar.text),
+            Kind::Scalar(scalar) => quoted(&scalar.text),
             Kind::Sequence(_) => "a list".to_owned(),
             Kind::Mapping(_) => "a mapping".to_owned(),
         };
@@ -298,12 +342,27 @@ impl<'n> Mapping<'n> {
     pub fn finish(self, faults: &mut Vec<Fault>) {
         for (name, at) in &self.fields {
             if !self.asked.contains(name) {
-                let expected = or(&self.asked);
-                faults.push(at.fault(format!("unknown key `{name}`: expected {expected}")));
+                let (name, expected) = (quoted(name), or(&self.asked));
+                faults.push(at.fault(format!("unknown key {name}: expected {expected}")));
             }
         }
     }
 }
+
+/// What was written, for a message: in backquotes, and not too much of it.
+pub fn quoted(text: &str) -> String {
+    format!("`{}`", shortened(text))
+}
+
+fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MAX_QUOTED) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+    }
+}
+
+/// How many characters of what was written a message repeats.
+const MAX_QUOTED: usize = 80;
 
 /// Joins names for a message: `a, b or c`.
 fn or(names: &[&str]) -> String {
@@ -317,3 +376,6 @@ fn or(names: &[&str]) -> String {
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
+
+#[cfg(test)]
+mod tests;

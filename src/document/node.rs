@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use granit_parser::Event;
 use granit_parser::Parser;
 use granit_parser::ScalarStyle;
+use granit_parser::Tag;
 
 use crate::document::Fault;
 
@@ -48,8 +50,8 @@ impl Scalar {
 
 /// Reads a YAML stream: one node a document, documents without content left out.
 ///
-/// Anchors, aliases and merge keys (`<<`) are resolved. A stream may hold at most
-/// [`MAX_NODES`] nodes, aliases counted as often as they are used.
+/// Anchors, aliases and merge keys (`<<`) are resolved. What a stream may come to is bounded:
+/// [`MAX_BYTES`] and [`MAX_DEPTH`], with aliases counted as often as they are used.
 ///
 /// # Errors
 ///
@@ -65,23 +67,27 @@ pub fn parse(file: &Arc<str>, text: &str) -> Result<Vec<Node>, Fault> {
     for event in Parser::new_from_str(text) {
         let (event, span) = event
             .map_err(|error| fault(error.marker().line(), format!("not YAML: {}", error.info())))?;
-        let line = span.start.line();
-        reader
-            .event(event, line)
-            .map_err(|message| fault(line, message))?;
+        reader.line = span.start.line();
+        let taken = reader.event(event);
+        taken.map_err(|message| fault(reader.line, message))?;
     }
     Ok(reader.documents)
 }
 
-/// How many nodes a stream may hold.
-pub const MAX_NODES: usize = 4_000_000;
+/// How large a stream may be in memory.
+pub const MAX_BYTES: usize = 256 << 20;
+
+/// How deep a document may nest, which bounds the stack that it takes to walk it.
+pub const MAX_DEPTH: usize = 100;
 
 #[derive(Default)]
 struct Reader {
     documents: Vec<Node>,
+    /// Where it reads, or what it refuses.
+    line: usize,
     open: Vec<Open>,
-    anchors: HashMap<usize, Node>,
-    n_nodes: usize,
+    anchors: HashMap<usize, (Node, Size)>,
+    n_bytes: usize,
 }
 
 /// A collection whose end has not been read yet.
@@ -100,34 +106,41 @@ enum Collection {
 }
 
 impl Reader {
-    fn event(&mut self, event: Event<'_>, line: usize) -> Result<(), String> {
+    fn event(&mut self, event: Event<'_>) -> Result<(), String> {
+        let line = self.line;
         match event {
-            Event::Scalar(text, style, anchor, _) => {
-                let plain = style == ScalarStyle::Plain;
+            Event::Scalar(text, style, anchor, tag) => {
+                let is_string = is_string(tag.as_deref())?;
+                let plain = style == ScalarStyle::Plain && !is_string;
                 let text = Cow::into_owned(text);
+                self.take(size_of::<Node>() + text.len())?;
                 let kind = Kind::Scalar(Scalar { text, plain });
                 self.close(Node { line, kind }, anchor)
             }
             Event::Alias(anchor) => {
-                let node = self.anchors.get(&anchor).cloned();
-                let mut node = node.ok_or("an alias to a node that contains it")?;
-                self.n_nodes += size(&node);
-                node.line = line;
-                self.close(node, 0)
+                let known = self.anchors.get(&anchor);
+                let (node, size) = known.ok_or("an alias to a node that contains it")?;
+                if self.open.len() + size.depth > MAX_DEPTH {
+                    return Err(too_deep());
+                }
+                // Before the copy is made: aliases of aliases multiply.
+                self.n_bytes = affordable(self.n_bytes, size.bytes)?;
+                let kind = node.kind.clone();
+                self.close(Node { line, kind }, 0)
             }
-            Event::SequenceStart(_, anchor, _) => {
-                self.begin(line, anchor, Collection::Sequence(Vec::new()));
-                Ok(())
+            Event::SequenceStart(_, anchor, tag) => {
+                is_string(tag.as_deref())?;
+                self.begin(line, anchor, Collection::Sequence(Vec::new()))
             }
-            Event::MappingStart(_, anchor, _) => {
+            Event::MappingStart(_, anchor, tag) => {
+                is_string(tag.as_deref())?;
                 let (entries, key) = (Vec::new(), None);
-                self.begin(line, anchor, Collection::Mapping { entries, key });
-                Ok(())
+                self.begin(line, anchor, Collection::Mapping { entries, key })
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let open = self.open.pop().expect("the parser balances its events");
                 let kind = match open.collection {
-                    Collection::Mapping { entries, .. } => Kind::Mapping(merged(entries)),
+                    Collection::Mapping { entries, .. } => Kind::Mapping(self.merged(entries)?),
                     Collection::Sequence(items) => Kind::Sequence(items),
                 };
                 let line = open.line;
@@ -137,26 +150,30 @@ impl Reader {
         }
     }
 
-    fn begin(&mut self, line: usize, anchor: usize, collection: Collection) {
+    fn begin(&mut self, line: usize, anchor: usize, collection: Collection) -> Result<(), String> {
+        self.take(size_of::<Node>())?;
         self.open.push(Open {
             line,
             anchor,
             collection,
         });
+        if self.open.len() >= MAX_DEPTH {
+            return Err(too_deep());
+        }
+        Ok(())
     }
 
     /// Puts a whole node where it belongs.
     fn close(&mut self, node: Node, anchor: usize) -> Result<(), String> {
-        self.n_nodes += 1;
-        if self.n_nodes > MAX_NODES {
-            return Err(format!("more than {MAX_NODES} nodes"));
-        }
         if anchor > 0 {
-            self.anchors.insert(anchor, node.clone());
-            self.n_nodes += size(&node);
+            let size = Size::of(&node);
+            self.take(size.bytes)?;
+            self.anchors.insert(anchor, (node.clone(), size));
         }
         match self.open.last_mut().map(|open| &mut open.collection) {
             None => {
+                // An alias may not cross into the next document.
+                self.anchors.clear();
                 let is_empty = matches!(&node.kind, Kind::Scalar(scalar) if scalar.is_null());
                 self.documents.extend((!is_empty).then_some(node));
             }
@@ -168,46 +185,99 @@ impl Reader {
         }
         Ok(())
     }
-}
 
-/// Puts what stands under `<<` in place, for the keys that the mapping does not have itself.
-fn merged(entries: Vec<(Node, Node)>) -> Vec<(Node, Node)> {
-    let (merges, mut own): (Vec<_>, Vec<_>) = entries.into_iter().partition(
-        |(key, _)| matches!(&key.kind, Kind::Scalar(key) if key.plain && key.text == "<<"),
-    );
-    for (key, value) in merges {
-        let sources = match value.kind {
-            Kind::Sequence(items) => items,
-            Kind::Mapping(_) | Kind::Scalar(_) => vec![value],
+    /// Puts what stands under `<<` in place, for the keys that the mapping does not have itself.
+    fn merged(&mut self, entries: Vec<(Node, Node)>) -> Result<Vec<(Node, Node)>, String> {
+        let is_merge =
+            |node: &Node| matches!(&node.kind, Kind::Scalar(key) if key.plain && key.text == "<<");
+        if !entries.iter().any(|(key, _)| is_merge(key)) {
+            return Ok(entries);
+        }
+        let (merges, mut own): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|(key, _)| is_merge(key));
+        let name = |node: &Node| match &node.kind {
+            Kind::Scalar(scalar) => Some(scalar.text.clone()),
+            Kind::Mapping(_) | Kind::Sequence(_) => None,
         };
-        for source in sources {
-            match source.kind {
-                Kind::Mapping(inherited) => {
-                    for (name, node) in inherited {
-                        if !own.iter().any(|(key, _)| same_key(key, &name)) {
-                            own.push((name, node));
-                        }
+        let mut names: HashSet<String> = own.iter().filter_map(|(key, _)| name(key)).collect();
+        for (_, value) in merges {
+            let sources = match value.kind {
+                Kind::Sequence(items) => items,
+                Kind::Mapping(_) | Kind::Scalar(_) => vec![value],
+            };
+            for source in sources {
+                let Kind::Mapping(inherited) = source.kind else {
+                    self.line = source.line;
+                    return Err("expected a mapping, or a list of mappings, under `<<`".to_owned());
+                };
+                for (key, value) in inherited {
+                    if name(&key).is_none_or(|name| names.insert(name)) {
+                        own.push((key, value));
                     }
                 }
-                // Not a merge after all: left for the reader of the mapping to refuse.
-                Kind::Scalar(_) | Kind::Sequence(_) => own.push((key.clone(), source)),
             }
         }
+        Ok(own)
     }
-    own
-}
 
-fn same_key(a: &Node, b: &Node) -> bool {
-    match (&a.kind, &b.kind) {
-        (Kind::Scalar(a), Kind::Scalar(b)) => a.text == b.text,
-        _ => false,
+    fn take(&mut self, bytes: usize) -> Result<(), String> {
+        self.n_bytes = affordable(self.n_bytes, bytes)?;
+        Ok(())
     }
 }
 
-fn size(node: &Node) -> usize {
-    1 + match &node.kind {
-        Kind::Scalar(_) => 0,
-        Kind::Sequence(items) => items.iter().map(size).sum(),
-        Kind::Mapping(entries) => entries.iter().map(|(k, v)| size(k) + size(v)).sum(),
+/// What a node comes to.
+#[derive(Clone, Copy)]
+struct Size {
+    bytes: usize,
+    depth: usize,
+}
+
+impl Size {
+    fn of(node: &Node) -> Self {
+        let own = size_of::<Node>();
+        let (bytes, below) = match &node.kind {
+            Kind::Scalar(scalar) => (own + scalar.text.len(), None),
+            Kind::Sequence(items) => Self::sum(own, items.iter()),
+            Kind::Mapping(entries) => Self::sum(own, entries.iter().flat_map(|(k, v)| [k, v])),
+        };
+        let depth = below.map_or(0, |below| below + 1);
+        Self { bytes, depth }
+    }
+
+    fn sum<'n>(own: usize, nodes: impl Iterator<Item = &'n Node>) -> (usize, Option<usize>) {
+        nodes
+            .map(Self::of)
+            .fold((own, Some(0)), |(bytes, depth), size| {
+                (bytes + size.bytes, depth.max(Some(size.depth)))
+            })
     }
 }
+
+fn affordable(used: usize, more: usize) -> Result<usize, String> {
+    let bytes = used.saturating_add(more);
+    if bytes > MAX_BYTES {
+        let most = MAX_BYTES >> 20;
+        return Err(format!(
+            "too large: with its aliases resolved, more than {most} MiB"
+        ));
+    }
+    Ok(bytes)
+}
+
+fn too_deep() -> String {
+    format!("nested too deep: at most {MAX_DEPTH} levels are read")
+}
+
+/// Whether a tag says that a scalar is a string whatever it looks like.
+fn is_string(tag: Option<&Tag>) -> Result<bool, String> {
+    match tag {
+        None => Ok(false),
+        Some(tag) if tag.is_yaml_core_schema_tag("str") || tag.to_string() == "!" => Ok(true),
+        Some(tag) if tag.is_yaml_core_schema() => Ok(false),
+        Some(tag) => Err(format!("the tag `{tag}` is not supported")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use crate::document::Fault;
 use crate::document::Mapping;
 use crate::document::node;
 use crate::document::node::Node;
+use crate::document::quoted;
 use crate::rule::Descriptor;
 use crate::rule::Domain;
 use crate::rule::Value;
@@ -114,8 +115,10 @@ fn descriptors(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Vec<Descrip
         );
         if let Some(line) = seen.get(&identity) {
             let what = match &identity {
-                (key, None) => format!("key `{key}` without a value"),
-                (key, Some(value)) => format!("key `{key}` with value `{value}`"),
+                (key, None) => format!("key {} without a value", quoted(key)),
+                (key, Some(value)) => {
+                    format!("key {} with value {}", quoted(key), quoted(value))
+                }
             };
             faults.push(at.fault(format!("{what} stands on line {line} already")));
             continue;
@@ -159,9 +162,10 @@ fn descriptor(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Descriptor> {
 }
 
 fn value(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Value> {
+    let value = fields.optional("value");
     let shared = fields.optional("share_threshold");
     let share_threshold = shared.as_ref().and_then(|at| at.boolean(faults)) == Some(true);
-    let text = match fields.optional("value") {
+    let text = match value {
         Some(at) => text(&at, faults)?,
         None => "",
     };
@@ -196,8 +200,14 @@ fn name<'n>(at: &At<'n>, faults: &mut Vec<Fault>) -> Option<&'n str> {
 fn text<'n>(at: &At<'n>, faults: &mut Vec<Fault>) -> Option<&'n str> {
     let text = at.text(faults)?;
     if at.is_fraction() {
-        faults.push(at.fault(format!("`{text}` is a number here: put it in quotes")));
+        faults.push(at.fault(format!(
+            "{} is a number here: put it in quotes",
+            quoted(text)
+        )));
         return None;
     }
     Some(text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -237,3 +237,6 @@ impl Compiler<'_> {
 }
 
 type Map<V> = HashMap<Box<str>, V, foldhash::fast::RandomState>;
+
+#[cfg(test)]
+mod tests;

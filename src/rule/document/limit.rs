@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use crate::document::At;
 use crate::document::Fault;
 use crate::document::Mapping;
+use crate::document::quoted;
 use crate::rule::Allowance;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::Cost;
@@ -104,7 +105,8 @@ fn unit(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Unit> {
         let names = Unit::ALL.map(Unit::name);
         let [names @ .., last] = &names;
         let names = names.join(", ");
-        faults.push(at.fault(format!("unknown unit `{text}`: expected {names} or {last}")));
+        let text = quoted(text);
+        faults.push(at.fault(format!("unknown unit {text}: expected {names} or {last}")));
     }
     unit
 }

@@ -120,3 +120,6 @@ impl<'d> From<&'d Limit> for LimitForm<'d> {
 fn is_false(flag: &bool) -> bool {
     !flag
 }
+
+#[cfg(test)]
+mod tests;
