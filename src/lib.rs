@@ -13,6 +13,8 @@ pub mod rule;
 pub mod manifest;
 
 // Floor 2, edges: each meets one outside thing.
+pub mod metrics;
+pub mod shutdown;
 pub mod source;
 pub mod store;
 
@@ -22,3 +24,5 @@ pub mod limiter;
 // Floor 4: the ports.
 
 // Floor 5: wires everything.
+pub mod cli;
+pub mod settings;

@@ -1,0 +1,255 @@
+//! Every metric of the process, and the handles that its users keep.
+//!
+//! Handles are made once and kept, so that nothing is looked up by name per request. Label values
+//! come from the configuration only, never from a request.
+
+#[cfg(test)]
+mod tests;
+
+use metrics::Counter;
+use metrics::Gauge;
+use metrics::Histogram;
+use metrics::Key;
+use metrics::Label;
+use metrics::Level;
+use metrics::Metadata;
+use metrics::Recorder;
+use metrics_exporter_prometheus::Matcher;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::PrometheusRecorder;
+
+/// The metrics of one process; a test that runs several services gives each its own.
+#[derive(Debug)]
+pub struct Metrics {
+    recorder: PrometheusRecorder,
+}
+
+/// What happened to descriptors that matched one rule.
+#[derive(Clone, Debug)]
+pub struct RuleMetrics {
+    /// Descriptors that passed.
+    pub within: Counter,
+    /// Descriptors that were refused.
+    pub over_limit: Counter,
+    /// Descriptors that passed only because the rule is in shadow mode.
+    pub shadow: Counter,
+}
+
+/// How a store does.
+#[derive(Clone, Debug)]
+pub struct StoreMetrics {
+    /// Seconds from sending a command to its answer.
+    pub latency: Histogram,
+    /// Commands that failed.
+    pub errors: Counter,
+    /// 1 while the store answers, else 0.
+    pub connected: Gauge,
+}
+
+/// How the configuration does.
+#[derive(Clone, Debug)]
+pub struct SourceMetrics {
+    /// Changes that were put in force.
+    pub loaded: Counter,
+    /// Changes that were refused.
+    pub refused: Counter,
+    /// Rules in force.
+    pub rules: Gauge,
+    /// Domains in force.
+    pub domains: Gauge,
+    /// When the rules in force were loaded, in seconds since the Unix epoch.
+    pub last_load: Gauge,
+}
+
+/// How requests are answered.
+#[derive(Clone, Debug)]
+pub struct ServiceMetrics {
+    /// Requests that passed.
+    pub within: Counter,
+    /// Requests that were refused.
+    pub over_limit: Counter,
+    /// Requests that could not be understood.
+    pub invalid: Counter,
+    /// Requests before the first rules.
+    pub no_rules: Counter,
+    /// Requests that the store failed.
+    pub store_failed: Counter,
+    /// Requests that the store answered too late.
+    pub store_late: Counter,
+    /// Open connections to the gRPC port.
+    pub connections: Gauge,
+    /// Connections that were closed at once because too many were open.
+    pub connections_refused: Counter,
+}
+
+impl Metrics {
+    /// Sets up the recorder, with a help text for every metric.
+    pub fn new() -> Self {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(
+                Matcher::Full(STORE_SECONDS.to_owned()),
+                &STORE_SECONDS_BUCKETS,
+            )
+            .expect("the list of buckets is not empty")
+            .build_recorder();
+        for (name, help) in COUNTERS {
+            recorder.describe_counter(name.into(), None, help.into());
+        }
+        for (name, help) in GAUGES {
+            recorder.describe_gauge(name.into(), None, help.into());
+        }
+        recorder.describe_histogram(STORE_SECONDS.into(), None, STORE_SECONDS_HELP.into());
+        let metrics = Self { recorder };
+        let version = [("version", env!("CARGO_PKG_VERSION").to_owned())];
+        metrics.gauge(BUILD_INFO, &version).set(1.0);
+        metrics
+    }
+
+    /// All metrics in Prometheus' text format.
+    pub fn render(&self) -> String {
+        self.recorder.handle().render()
+    }
+
+    /// Sums up what the histograms have gathered since; without it they grow until the next
+    /// [`Metrics::render`].
+    pub fn upkeep(&self) {
+        self.recorder.handle().run_upkeep();
+    }
+
+    /// The handles of one rule; the same again for the same names.
+    pub fn rule(&self, domain: &str, rule: &str) -> RuleMetrics {
+        let counter = |verdict: &str| {
+            let labels = [("domain", domain), ("rule", rule), ("verdict", verdict)];
+            self.counter(RULE_VERDICTS, &labels.map(|(k, v)| (k, v.to_owned())))
+        };
+        RuleMetrics {
+            within: counter("within"),
+            over_limit: counter("over_limit"),
+            shadow: counter("shadow"),
+        }
+    }
+
+    /// The handles of the store of this kind.
+    pub fn store(&self, kind: &'static str) -> StoreMetrics {
+        let labels = [("store", kind.to_owned())];
+        StoreMetrics {
+            latency: self.histogram(STORE_SECONDS, &labels),
+            errors: self.counter(STORE_ERRORS, &labels),
+            connected: self.gauge(STORE_CONNECTED, &labels),
+        }
+    }
+
+    /// The handles of the configuration.
+    pub fn source(&self) -> SourceMetrics {
+        let loads = |result: &str| self.counter(CONFIG_LOADS, &[("result", result.to_owned())]);
+        SourceMetrics {
+            loaded: loads("loaded"),
+            refused: loads("refused"),
+            rules: self.gauge(CONFIG_RULES, &[]),
+            domains: self.gauge(CONFIG_DOMAINS, &[]),
+            last_load: self.gauge(CONFIG_LAST_LOAD, &[]),
+        }
+    }
+
+    /// The handles of the gRPC and JSON services.
+    pub fn service(&self) -> ServiceMetrics {
+        let requests = |verdict: &str| self.counter(REQUESTS, &[("verdict", verdict.to_owned())]);
+        let errors = |reason: &str| self.counter(REQUEST_ERRORS, &[("reason", reason.to_owned())]);
+        ServiceMetrics {
+            within: requests("within"),
+            over_limit: requests("over_limit"),
+            invalid: errors("invalid"),
+            no_rules: errors("no_rules"),
+            store_failed: errors("store_failed"),
+            store_late: errors("store_late"),
+            connections: self.gauge(CONNECTIONS, &[]),
+            connections_refused: self.counter(CONNECTIONS_REFUSED, &[]),
+        }
+    }
+
+    fn counter(&self, name: &'static str, labels: &[(&'static str, String)]) -> Counter {
+        self.recorder.register_counter(&key(name, labels), &ABOUT)
+    }
+
+    fn gauge(&self, name: &'static str, labels: &[(&'static str, String)]) -> Gauge {
+        self.recorder.register_gauge(&key(name, labels), &ABOUT)
+    }
+
+    fn histogram(&self, name: &'static str, labels: &[(&'static str, String)]) -> Histogram {
+        self.recorder.register_histogram(&key(name, labels), &ABOUT)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn key(name: &'static str, labels: &[(&'static str, String)]) -> Key {
+    let labels: Vec<Label> = labels
+        .iter()
+        .map(|(name, value)| Label::new(*name, value.clone()))
+        .collect();
+    Key::from_parts(name, labels)
+}
+
+/// What `metrics` asks for with each handle; the Prometheus recorder does not look at it.
+const ABOUT: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
+
+const BUILD_INFO: &str = "slidegate_build_info";
+const CONFIG_DOMAINS: &str = "slidegate_config_domains";
+const CONFIG_LAST_LOAD: &str = "slidegate_config_last_load_timestamp_seconds";
+const CONFIG_LOADS: &str = "slidegate_config_loads_total";
+const CONFIG_RULES: &str = "slidegate_config_rules";
+const CONNECTIONS: &str = "slidegate_connections";
+const CONNECTIONS_REFUSED: &str = "slidegate_connections_refused_total";
+const REQUESTS: &str = "slidegate_requests_total";
+const REQUEST_ERRORS: &str = "slidegate_request_errors_total";
+const RULE_VERDICTS: &str = "slidegate_rule_verdicts_total";
+const STORE_CONNECTED: &str = "slidegate_store_connected";
+const STORE_ERRORS: &str = "slidegate_store_errors_total";
+const STORE_SECONDS: &str = "slidegate_store_duration_seconds";
+
+const STORE_SECONDS_HELP: &str = "Time from sending a command to the store to its answer.";
+
+const COUNTERS: [(&str, &str); 6] = [
+    (
+        CONFIG_LOADS,
+        "Changes of the configuration, by whether they were put in force.",
+    ),
+    (
+        CONNECTIONS_REFUSED,
+        "Connections to the gRPC port that were closed at once because too many were open.",
+    ),
+    (REQUESTS, "Requests that were decided, by verdict."),
+    (
+        REQUEST_ERRORS,
+        "Requests that were answered with an error, by reason.",
+    ),
+    (
+        RULE_VERDICTS,
+        "Descriptors decided by a rule: passed, refused, or passed because of shadow mode.",
+    ),
+    (STORE_ERRORS, "Commands to the store that failed."),
+];
+
+const GAUGES: [(&str, &str); 6] = [
+    (BUILD_INFO, "Always 1, with the version of the program."),
+    (CONFIG_DOMAINS, "Domains in force."),
+    (
+        CONFIG_LAST_LOAD,
+        "When the rules in force were loaded, since the Unix epoch.",
+    ),
+    (CONFIG_RULES, "Rules in force."),
+    (CONNECTIONS, "Open connections to the gRPC port."),
+    (
+        STORE_CONNECTED,
+        "Whether the store answers: 1 when it does, else 0.",
+    ),
+];
+
+/// 50 µs to 100 ms, two to three steps for each doubling or so of what a store takes.
+const STORE_SECONDS_BUCKETS: [f64; 13] = [
+    0.000_05, 0.000_1, 0.000_2, 0.000_3, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1,
+];

@@ -1,0 +1,268 @@
+//! How the process runs: flags and environment, read once.
+
+pub mod duration;
+pub mod log;
+pub mod store;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
+use clap::builder::TypedValueParser;
+
+use crate::rule::limit::Algorithm;
+use crate::settings::log::LogLevel;
+use crate::settings::store::StoreAddress;
+use crate::settings::store::StoreParser;
+
+/// Global rate limits for Envoy: at most N requests in any window.
+///
+/// Without a command the service starts, as with `serve`.
+#[derive(Debug, Parser)]
+#[command(version, subcommand_required = true)]
+pub struct Settings {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Writes Kubernetes manifests for platform documents
+    Generate(Generate),
+    /// Runs the rate-limit service (the default)
+    Serve(Box<Serve>),
+    /// Checks rule files and platform documents, and reports every fault
+    Validate(Validate),
+}
+
+/// How `serve` runs.
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// A rule file, or a directory with rule files; may be given several times
+    ///
+    /// Without --rules and --platform the rules of config/demo apply.
+    #[arg(
+        long,
+        env = "SLIDEGATE_RULES",
+        value_name = "PATH",
+        value_delimiter = ','
+    )]
+    pub rules: Vec<PathBuf>,
+
+    /// A platform document, or a directory with some; may be given several times
+    #[arg(
+        long,
+        env = "SLIDEGATE_PLATFORM",
+        value_name = "PATH",
+        value_delimiter = ','
+    )]
+    pub platform: Vec<PathBuf>,
+
+    /// The Kubernetes namespace that platform documents are deployed to
+    #[arg(
+        long,
+        env = "SLIDEGATE_NAMESPACE",
+        value_name = "NAME",
+        default_value = "default"
+    )]
+    pub namespace: String,
+
+    /// Where hits are counted: `memory` or `redis://host:port/db`
+    #[arg(
+        long,
+        env = "SLIDEGATE_STORE",
+        hide_env_values = true,
+        value_name = "STORE",
+        default_value = "memory",
+        value_parser = StoreParser
+    )]
+    pub store: StoreAddress,
+
+    /// The longest wait for the store's answer, such as 5ms
+    ///
+    /// A request waits no longer than its gRPC deadline less 2 ms, or 10 ms when it has none;
+    /// this can only shorten the wait.
+    #[arg(
+        long,
+        env = "SLIDEGATE_STORE_TIMEOUT",
+        value_name = "DURATION",
+        value_parser = duration::read
+    )]
+    pub store_timeout: Option<Duration>,
+
+    /// How hits are counted unless a rule says otherwise
+    #[arg(
+        long,
+        env = "SLIDEGATE_ALGORITHM",
+        value_name = "NAME",
+        default_value = "sliding_window",
+        value_parser = algorithm_parser()
+    )]
+    pub algorithm: Algorithm,
+
+    /// The address of the gRPC services: rate limit, health, reflection
+    #[arg(
+        long,
+        env = "SLIDEGATE_GRPC_ADDR",
+        value_name = "ADDR",
+        default_value = "0.0.0.0:8081"
+    )]
+    pub grpc_addr: SocketAddr,
+
+    /// The address of /healthcheck and /json
+    #[arg(
+        long,
+        env = "SLIDEGATE_HTTP_ADDR",
+        value_name = "ADDR",
+        default_value = "0.0.0.0:8080"
+    )]
+    pub http_addr: SocketAddr,
+
+    /// The address of /rlconfig
+    #[arg(
+        long,
+        env = "SLIDEGATE_DEBUG_ADDR",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:6070"
+    )]
+    pub debug_addr: SocketAddr,
+
+    /// The address of /metrics
+    #[arg(
+        long,
+        env = "SLIDEGATE_METRICS_ADDR",
+        value_name = "ADDR",
+        default_value = "0.0.0.0:9090"
+    )]
+    pub metrics_addr: SocketAddr,
+
+    /// How many threads serve gRPC; one for each processor unless given
+    #[arg(long, env = "SLIDEGATE_THREADS", value_name = "COUNT")]
+    pub threads: Option<NonZeroUsize>,
+
+    /// How long requests in flight may take to end after SIGTERM
+    #[arg(
+        long,
+        env = "SLIDEGATE_DRAIN_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "10s",
+        value_parser = duration::read
+    )]
+    pub drain_timeout: Duration,
+
+    /// How log lines look on standard error
+    #[arg(
+        long,
+        env = "SLIDEGATE_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
+
+    /// How much is logged: a level, or a list such as `warn,slidegate::store=debug`
+    #[arg(
+        long,
+        env = "SLIDEGATE_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info",
+        value_parser = log::read
+    )]
+    pub log_level: LogLevel,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line
+    Json,
+    /// For people
+    Text,
+}
+
+/// How `generate` runs.
+#[derive(Args, Debug)]
+pub struct Generate {
+    /// Platform documents, or directories with some
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// The Kubernetes namespace of what is generated
+    #[arg(
+        long,
+        env = "SLIDEGATE_NAMESPACE",
+        value_name = "NAME",
+        default_value = "default"
+    )]
+    pub namespace: String,
+
+    /// A directory to write one file for each resource to, in place of standard output
+    #[arg(long, env = "SLIDEGATE_OUTPUT", value_name = "DIR")]
+    pub output: Option<PathBuf>,
+
+    /// What to generate
+    #[arg(
+        long = "as",
+        env = "SLIDEGATE_AS",
+        value_name = "FORM",
+        default_value = "manifests"
+    )]
+    pub form: Form,
+}
+
+/// What `generate` writes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Form {
+    /// Kubernetes manifests
+    Manifests,
+    /// The rules that Envoy Gateway will derive from the manifests, as a rule file
+    RateLimitConfig,
+}
+
+/// How `validate` runs.
+#[derive(Args, Debug)]
+pub struct Validate {
+    /// Rule files or platform documents, or directories with some
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// The Kubernetes namespace that platform documents are deployed to
+    #[arg(
+        long,
+        env = "SLIDEGATE_NAMESPACE",
+        value_name = "NAME",
+        default_value = "default"
+    )]
+    pub namespace: String,
+}
+
+impl Settings {
+    /// Reads the arguments, the program's name first, and the environment.
+    ///
+    /// # Errors
+    ///
+    /// Also when help or the version is asked for: the error is then what to print.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+        if arguments.len() <= 1 {
+            arguments = vec!["slidegate".into(), "serve".into()];
+        }
+        Self::try_parse_from(arguments)
+    }
+}
+
+fn algorithm_parser() -> impl TypedValueParser<Value = Algorithm> {
+    let names = Algorithm::NAMES.map(|(name, _)| name);
+    PossibleValuesParser::new(names).map(|chosen| {
+        let named = Algorithm::NAMES.iter().find(|(name, _)| *name == chosen);
+        named.expect("the parser lets only these names pass").1
+    })
+}
