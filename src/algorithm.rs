@@ -1,5 +1,8 @@
 //! How hits are counted: pure arithmetic on counts and times passed in.
 
+pub mod fixed;
+pub mod sliding;
+
 /// A moment in microseconds since the Unix epoch, on the clock of whoever counts.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Timestamp(pub u64);
@@ -35,3 +38,6 @@ pub struct Decision {
     /// In microseconds: for hits that did not fit, until they would; else until nothing is counted.
     pub reset: u64,
 }
+
+/// The most hits that one take books; more are counted as this many. Every limit is far below.
+pub const MAX_HITS: u64 = (1 << 40) - 1;

@@ -1,5 +1,9 @@
 //! Where hits are counted: one trait, a store in this process and one in Redis.
 
+pub mod key;
+pub mod memory;
+pub mod redis;
+
 use std::future::Future;
 use std::pin::Pin;
 

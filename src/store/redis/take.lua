@@ -1,0 +1,193 @@
+-- Decides the takes of one request together: sliding ones are charged all or none, reports and
+-- fixed windows always. It is the coalesced log of src/algorithm/sliding.rs, on packed strings.
+--
+-- KEYS[i]: the counter of take i.
+-- ARGV[1]: the time in microseconds, or '' for the clock of this server.
+-- ARGV[2]: eight random bytes, the id of the logs that begin here.
+-- ARGV[3 + 5 * (i - 1) ...], for take i:
+--   kind: 'a' an ask, 'r' a report, 'f' a fixed window;
+--   limit: N;
+--   window: W in microseconds; of a fixed window the seconds until its key expires;
+--   hits: how many;
+--   enforced: '1' when hits that do not fit refuse the request.
+-- Answers three numbers a take: fits (0 or 1), remaining, and the microseconds until the same take
+-- would fit or, if it did, until nothing is counted. Of a fixed window: its count, 0, 0.
+--
+-- A log is its id (8 bytes), its total (7 bytes), then 12 bytes an entry, oldest first: the time of
+-- its newest hit in microseconds (7 bytes) and its count (5 bytes), all little-endian.
+local HEADER, ENTRY, MAX_ENTRIES, MAX_HITS = 15, 12, 130, 1099511627775
+local SUB_BUCKETS, MAX_AHEAD = 64, 1000000
+
+local now = tonumber(ARGV[1])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000000 + time[2]
+end
+
+local function entry(log, index)
+  return struct.unpack('<I7I5', log.packed, HEADER + 1 + ENTRY * (index - 1))
+end
+
+local function pack(last, count)
+  return struct.pack('<I7I5', last, count)
+end
+
+-- The log under a key: entries from `first` to `n` count, the earlier ones have left the window.
+local function settled(key, window)
+  local packed = redis.call('GET', key)
+  if not packed then
+    return { id = ARGV[2], total = 0, packed = '', first = 1, n = 0 }
+  end
+  local log = {
+    id = string.sub(packed, 1, 8),
+    total = struct.unpack('<I7', packed, 9),
+    packed = packed,
+    first = 1,
+    n = (#packed - HEADER) / ENTRY,
+  }
+  log.newest, log.tail = entry(log, log.n)
+  local ahead = log.newest - (now + MAX_AHEAD)
+  if ahead > 0 then
+    local entries = {}
+    for index = 1, log.n do
+      local last, count = entry(log, index)
+      entries[index] = pack(math.max(last - ahead, 0), count)
+    end
+    log.id = ARGV[2]
+    log.packed = string.sub(packed, 1, HEADER) .. table.concat(entries)
+    log.newest = log.newest - ahead
+  end
+  while log.first <= log.n do
+    local last, count = entry(log, log.first)
+    if last + window > now then
+      break
+    end
+    log.total = log.total - count
+    log.first = log.first + 1
+  end
+  if log.first > log.n then
+    log.newest = nil
+  end
+  return log
+end
+
+-- Joins the two neighbours of one sub-bucket that are the smallest together.
+local function merge(log, width)
+  local smallest, best
+  local last, count = entry(log, log.first)
+  for index = log.first, log.n - 1 do
+    local next_last, next_count = entry(log, index + 1)
+    if math.floor(last / width) == math.floor(next_last / width)
+      and (not smallest or count + next_count < smallest) then
+      smallest, best = count + next_count, index
+    end
+    last, count = next_last, next_count
+  end
+  if best then
+    local joined = math.min(smallest, MAX_HITS)
+    local at = HEADER + ENTRY * (best - 1)
+    log.packed = string.sub(log.packed, 1, at)
+      .. pack(entry(log, best + 1), joined)
+      .. string.sub(log.packed, at + 2 * ENTRY + 1)
+    log.total = log.total - (smallest - joined)
+    log.n = log.n - 1
+    log.newest, log.tail = entry(log, log.n)
+  end
+end
+
+local function book(key, log, take)
+  local last = math.max(now, log.newest or now)
+  local width = math.ceil(take.window / SUB_BUCKETS)
+  local share = math.ceil(take.limit / SUB_BUCKETS)
+  local count = take.hits
+  local kept = log.n
+  if log.newest and math.floor(log.newest / width) == math.floor(last / width)
+    and log.tail + count <= share then
+    count = log.tail + count
+    kept = log.n - 1
+  elseif log.n - log.first + 1 >= MAX_ENTRIES then
+    merge(log, width)
+    kept = log.n
+  end
+  log.total = log.total + take.hits
+  log.packed = log.id
+    .. struct.pack('<I7', log.total)
+    .. string.sub(log.packed, HEADER + 1 + ENTRY * (log.first - 1), HEADER + ENTRY * kept)
+    .. pack(last, count)
+  log.n = kept - log.first + 2
+  log.first = 1
+  log.newest, log.tail = last, count
+  redis.call('SET', key, log.packed, 'PX', math.ceil((last + take.window - now) / 1000))
+end
+
+local function wait(log, take)
+  local room = take.limit - take.needed
+  if room < 0 then
+    return take.window
+  end
+  local counted = log.total
+  for index = log.first, log.n do
+    if counted <= room then
+      break
+    end
+    local last, count = entry(log, index)
+    counted = counted - count
+    if counted <= room then
+      return math.min(math.max(last + take.window - now, 0), take.window)
+    end
+  end
+  return 0
+end
+
+local takes, admitted = {}, true
+for index, key in ipairs(KEYS) do
+  local at = 3 + 5 * (index - 1)
+  local take = {
+    kind = ARGV[at],
+    limit = tonumber(ARGV[at + 1]),
+    window = tonumber(ARGV[at + 2]),
+    hits = tonumber(ARGV[at + 3]),
+  }
+  take.needed = take.hits
+  if take.kind == 'a' and take.hits == 0 then
+    take.needed = 1
+  end
+  if take.kind == 'f' then
+    take.after = redis.call('INCRBY', key, ARGV[at + 3])
+    redis.call('EXPIRE', key, ARGV[at + 2])
+    take.fits = take.after <= take.limit
+  else
+    take.log = settled(key, take.window)
+    take.fits = take.log.total + take.needed <= take.limit
+  end
+  if ARGV[at + 4] == '1' and not take.fits then
+    admitted = false
+  end
+  takes[index] = take
+end
+
+local answer = {}
+for index, take in ipairs(takes) do
+  local fits, remaining, reset = 0, 0, 0
+  if take.kind == 'f' then
+    fits = take.after
+  else
+    local charged = take.kind == 'r' or (admitted and take.fits)
+    if charged and take.hits > 0 then
+      book(KEYS[index], take.log, take)
+    end
+    remaining = math.max(take.limit - take.log.total, 0)
+    if take.fits then
+      fits = 1
+      if take.log.newest then
+        reset = math.max(take.log.newest + take.window - now, 0)
+      end
+    else
+      reset = wait(take.log, take)
+    end
+  end
+  answer[3 * index - 2] = fits
+  answer[3 * index - 1] = remaining
+  answer[3 * index] = reset
+end
+return answer
