@@ -29,7 +29,7 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct Counters {
-    by_key: HashMap<Box<[u8]>, Counter, RandomState>,
+    by_key: HashMap<Vec<u8>, Counter, RandomState>,
     /// At how many counters those that count nothing are dropped next.
     sweep_at: usize,
 }
