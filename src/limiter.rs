@@ -1,6 +1,29 @@
 //! A request becomes a verdict; the one place that reads the clock.
 
+pub mod clock;
+mod cost;
+mod in_force;
+mod plan;
+mod refusal;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use crate::algorithm::Decision;
+use crate::limiter::clock::Clock;
+use crate::limiter::in_force::InForce;
+use crate::limiter::plan::Limited;
+use crate::limiter::plan::Meaning;
+use crate::limiter::plan::Plan;
+use crate::metrics::Metrics;
+use crate::metrics::StoreMetrics;
+use crate::rule::limit::Algorithm;
 use crate::rule::limit::Unit;
+use crate::rule::tree::RuleSet;
+use crate::store::Now;
+use crate::store::Store;
 use crate::store::StoreError;
 
 /// A request as Envoy sends it, after the wire.
@@ -60,9 +83,10 @@ pub enum Status {
         requests: u32,
         /// The unit as the rule has it.
         unit: Unit,
-        /// How many hits would still be admitted.
+        /// How many hits would still be admitted; 0 for hits that did not fit.
         remaining: u32,
-        /// Whole seconds, rounded up.
+        /// Whole seconds, rounded up: for hits that did not fit, until they would; else until the
+        /// whole limit is free again.
         seconds_until_reset: u64,
     },
 }
@@ -92,3 +116,161 @@ pub enum Undecided {
 
 /// How many descriptors a request may have.
 pub const MAX_DESCRIPTORS: usize = 1_024;
+
+/// Decides requests by the rules in force.
+#[derive(Debug)]
+pub struct Limiter {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    default_algorithm: Algorithm,
+    in_force: ArcSwapOption<InForce>,
+    metrics: Arc<Metrics>,
+    store_metrics: StoreMetrics,
+}
+
+impl Limiter {
+    /// A limiter without rules: it decides nothing until [`Limiter::replace_rules`].
+    ///
+    /// `default_algorithm` holds for limits that name none and for overrides.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        default_algorithm: Algorithm,
+        metrics: Arc<Metrics>,
+        store_metrics: StoreMetrics,
+    ) -> Self {
+        Self {
+            store,
+            clock,
+            default_algorithm,
+            in_force: ArcSwapOption::empty(),
+            metrics,
+            store_metrics,
+        }
+    }
+
+    /// Puts rules in force, whole. What was counted stays counted.
+    pub fn replace_rules(&self, rules: RuleSet) {
+        let before = self.in_force.load();
+        let in_force = InForce::new(rules, before.as_deref(), &self.metrics);
+        self.in_force.store(Some(Arc::new(in_force)));
+    }
+
+    /// The rules in force; none before the first were loaded.
+    pub fn rules(&self) -> Option<Arc<RuleSet>> {
+        let in_force = self.in_force.load();
+        in_force.as_ref().map(|it| Arc::clone(it.rules()))
+    }
+
+    /// Decides a request, waiting for the store for at most `patience`.
+    ///
+    /// # Errors
+    ///
+    /// The request is none that can be decided, there are no rules yet, or the store failed or did
+    /// not answer in time. What a late store books stays booked: that is never more than the limit.
+    pub async fn decide(
+        &self,
+        request: &Request<'_>,
+        patience: Duration,
+    ) -> Result<Verdict, Undecided> {
+        if request.domain.is_empty() {
+            return Err(Undecided::EmptyDomain);
+        }
+        if request.descriptors.is_empty() {
+            return Err(Undecided::NoDescriptors);
+        }
+        if request.descriptors.len() > MAX_DESCRIPTORS {
+            return Err(Undecided::TooManyDescriptors(request.descriptors.len()));
+        }
+        let in_force = self.in_force.load_full().ok_or(Undecided::NoRules)?;
+        let now = self.clock.now();
+        let plan = Plan::new(request, &in_force, self.default_algorithm, now);
+        let decisions = self.take(&plan, now, patience).await?;
+        Ok(verdict(request, &plan, &decisions, now))
+    }
+
+    async fn take(
+        &self,
+        plan: &Plan<'_>,
+        now: Now,
+        patience: Duration,
+    ) -> Result<Vec<Decision>, Undecided> {
+        if plan.takes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let taken = tokio::time::timeout(patience, self.store.take(&plan.takes, now)).await;
+        let micros = self.clock.now().steady.since(now.steady);
+        self.store_metrics
+            .latency
+            .record(Duration::from_micros(micros).as_secs_f64());
+        let decisions = match taken {
+            Ok(Ok(decisions)) => return Ok(decisions),
+            Ok(Err(error)) => Undecided::Store(error),
+            Err(_) => Undecided::Late,
+        };
+        self.store_metrics.errors.increment(1);
+        Err(decisions)
+    }
+}
+
+/// Puts the store's decisions into words, and counts them.
+fn verdict(request: &Request<'_>, plan: &Plan<'_>, decisions: &[Decision], now: Now) -> Verdict {
+    let is_refusing = |meaning: &Meaning<'_>| match meaning {
+        Meaning::Limited(limited) => !limited.shadow && !decisions[limited.take].fits,
+        Meaning::NotLimited | Meaning::Unlimited => false,
+    };
+    let over_limit = plan.meanings.iter().any(is_refusing);
+    let statuses = plan.meanings.iter().map(|meaning| match meaning {
+        Meaning::NotLimited => Status::NotLimited,
+        Meaning::Unlimited => Status::Unlimited,
+        Meaning::Limited(limited) => {
+            let decision = decisions[limited.take];
+            let charged = plan.is_charged(limited, decision, over_limit);
+            count(request, limited, decision, charged, now);
+            status(limited, plan.takes[limited.take].limit, decision)
+        }
+    });
+    Verdict {
+        statuses: statuses.collect(),
+        over_limit,
+    }
+}
+
+fn status(limited: &Limited<'_>, taken_limit: u32, decision: Decision) -> Status {
+    // Limits on the same counter are taken together, under one of them.
+    let remaining = (decision.remaining + u64::from(limited.requests))
+        .saturating_sub(u64::from(taken_limit))
+        .min(u64::from(limited.requests));
+    let remaining = if decision.fits { remaining } else { 0 };
+    Status::Limited {
+        over_limit: !limited.shadow && !decision.fits,
+        name: limited.name.to_owned(),
+        requests: limited.requests,
+        unit: limited.unit,
+        remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
+        seconds_until_reset: decision.reset.div_ceil(1_000_000),
+    }
+}
+
+/// Counters rise for what was charged or refused, not for what another descriptor's refusal spared.
+fn count(
+    request: &Request<'_>,
+    limited: &Limited<'_>,
+    decision: Decision,
+    charged: bool,
+    now: Now,
+) {
+    let metrics = &limited.state.metrics;
+    match (decision.fits, limited.shadow) {
+        (true, _) if charged => metrics.within.increment(1),
+        (true, _) => {}
+        (false, true) => metrics.shadow.increment(1),
+        (false, false) => {
+            metrics.over_limit.increment(1);
+            limited.state.refusals.log(request.domain, limited, now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -33,6 +33,8 @@ pub struct RuleMetrics {
     pub over_limit: Counter,
     /// Descriptors that passed only because the rule is in shadow mode.
     pub shadow: Counter,
+    /// How often costs of changing size began to leave open whether they are asks or reports.
+    pub cost_unclear: Counter,
 }
 
 /// How a store does.
@@ -126,6 +128,10 @@ impl Metrics {
             within: counter("within"),
             over_limit: counter("over_limit"),
             shadow: counter("shadow"),
+            cost_unclear: self.counter(
+                COST_UNCLEAR,
+                &[("domain", domain.to_owned()), ("rule", rule.to_owned())],
+            ),
         }
     }
 
@@ -208,12 +214,13 @@ const REQUESTS: &str = "slidegate_requests_total";
 const REQUEST_ERRORS: &str = "slidegate_request_errors_total";
 const RULE_VERDICTS: &str = "slidegate_rule_verdicts_total";
 const STORE_CONNECTED: &str = "slidegate_store_connected";
+const COST_UNCLEAR: &str = "slidegate_rule_cost_unclear_total";
 const STORE_ERRORS: &str = "slidegate_store_errors_total";
 const STORE_SECONDS: &str = "slidegate_store_duration_seconds";
 
 const STORE_SECONDS_HELP: &str = "Time from sending a command to the store to its answer.";
 
-const COUNTERS: [(&str, &str); 6] = [
+const COUNTERS: [(&str, &str); 7] = [
     (
         CONFIG_LOADS,
         "Changes of the configuration, by whether they were put in force.",
@@ -221,6 +228,10 @@ const COUNTERS: [(&str, &str); 6] = [
     (
         CONNECTIONS_REFUSED,
         "Connections to the gRPC port that were closed at once because too many were open.",
+    ),
+    (
+        COST_UNCLEAR,
+        "Hours in which a rule's costs were of changing size and taken for reports.",
     ),
     (REQUESTS, "Requests that were decided, by verdict."),
     (

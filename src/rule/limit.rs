@@ -21,6 +21,13 @@ pub struct Limit {
     pub shadow: bool,
 }
 
+impl Limit {
+    /// W: the length of the window, at most [`Window::MAX_SECONDS`].
+    pub fn window(&self) -> Window {
+        Window::of(self.unit, self.unit_multiplier).unwrap_or(Window(Window::MAX_SECONDS))
+    }
+}
+
 /// A unit of time, as in Envoy's API; months have 30 days and years 365.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Unit {
@@ -145,6 +152,11 @@ impl Window {
     pub fn of(unit: Unit, multiplier: NonZeroU32) -> Option<Self> {
         let seconds = unit.seconds() * u64::from(multiplier.get());
         (seconds <= Self::MAX_SECONDS).then_some(Self(seconds))
+    }
+
+    /// The window of one unit.
+    pub fn of_one(unit: Unit) -> Self {
+        Self(unit.seconds())
     }
 
     /// The length in seconds, at least 1.

@@ -5,6 +5,8 @@
 )]
 
 mod generate;
+mod store;
+mod strictness;
 #[expect(
     dead_code,
     reason = "helpers land before the tests that use them; goes with the last unused one"

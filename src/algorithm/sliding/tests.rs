@@ -45,7 +45,11 @@ fn a_cost_fits_whole_or_not_at_all() {
     assert_eq!((key.last.remaining, key.last.reset), (1, 59 * S));
     assert!(key.ask(1, S));
     assert!(!key.ask(4, S));
-    assert_eq!(key.last.reset, 60 * S, "it never fits, so the window is said");
+    assert_eq!(
+        key.last.reset,
+        60 * S,
+        "it never fits, so the window is said"
+    );
 }
 
 #[test]
@@ -260,6 +264,9 @@ fn under_saturation_at_least_98_percent_of_the_exact_log_is_used() {
                 theirs += 1;
             }
         }
-        assert!(ours * 100 >= theirs * 98, "{limit}/{window}s: {ours} of {theirs}");
+        assert!(
+            ours * 100 >= theirs * 98,
+            "{limit}/{window}s: {ours} of {theirs}"
+        );
     }
 }

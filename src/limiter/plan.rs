@@ -1,0 +1,249 @@
+//! What a request means under the rules: which limits hold, and what to take from the store.
+
+use tracing::warn;
+
+use crate::algorithm::Decision;
+use crate::algorithm::Hits;
+use crate::algorithm::MAX_HITS;
+use crate::algorithm::Timestamp;
+use crate::limiter::Descriptor;
+use crate::limiter::Request;
+use crate::limiter::in_force::InForce;
+use crate::limiter::in_force::State;
+use crate::rule::Allowance;
+use crate::rule::Value;
+use crate::rule::limit::Algorithm;
+use crate::rule::limit::Cost;
+use crate::rule::limit::Unit;
+use crate::rule::limit::Window;
+use crate::rule::tree::Segment;
+use crate::store::Now;
+use crate::store::Take;
+use crate::store::key;
+
+/// What to ask the store, and what its answers are for.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    pub(super) takes: Vec<Take>,
+    /// One a descriptor.
+    pub(super) meanings: Vec<Meaning<'a>>,
+}
+
+/// What the rules say of one descriptor.
+#[derive(Debug)]
+pub(super) enum Meaning<'a> {
+    Limited(Limited<'a>),
+    NotLimited,
+    Unlimited,
+}
+
+/// A limit that holds for a descriptor.
+#[derive(Debug)]
+pub(super) struct Limited<'a> {
+    /// The index of the take that decides it.
+    pub(super) take: usize,
+    pub(super) label: &'a str,
+    pub(super) name: &'a str,
+    pub(super) requests: u32,
+    pub(super) unit: Unit,
+    pub(super) window: Window,
+    pub(super) shadow: bool,
+    pub(super) state: &'a State,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(
+        request: &Request<'_>,
+        in_force: &'a InForce,
+        default_algorithm: Algorithm,
+        now: Now,
+    ) -> Self {
+        let mut plan = Self {
+            takes: Vec::with_capacity(request.descriptors.len()),
+            meanings: Vec::with_capacity(request.descriptors.len()),
+        };
+        for descriptor in &request.descriptors {
+            let meaning = plan.meaning(request, descriptor, in_force, default_algorithm, now);
+            plan.meanings.push(meaning);
+        }
+        plan
+    }
+
+    /// Whether the store has charged the hits of a descriptor.
+    pub(super) fn is_charged(
+        &self,
+        limited: &Limited<'_>,
+        decision: Decision,
+        over_limit: bool,
+    ) -> bool {
+        let take = &self.takes[limited.take];
+        take.algorithm == Algorithm::FixedWindow
+            || match take.hits {
+                Hits::Ask(_) => decision.fits && !over_limit,
+                Hits::Report(_) => true,
+            }
+    }
+
+    fn meaning(
+        &mut self,
+        request: &Request<'_>,
+        descriptor: &Descriptor<'_>,
+        in_force: &'a InForce,
+        default_algorithm: Algorithm,
+        now: Now,
+    ) -> Meaning<'a> {
+        let Some(tree) = in_force.domain(request.domain) else {
+            return Meaning::NotLimited;
+        };
+        let entries = || descriptor.entries.iter().copied();
+        if let Some(limit) = descriptor.limit {
+            let Some(state) = in_force.overrides(request.domain) else {
+                return Meaning::NotLimited;
+            };
+            let limited = Limited {
+                take: 0,
+                label: &state.label,
+                name: "",
+                requests: limit.requests,
+                unit: limit.unit,
+                window: Window::of_one(limit.unit),
+                shadow: false,
+                state,
+            };
+            let hits = hits(request, descriptor, None, state, now.steady);
+            let key = key(
+                request.domain,
+                entries(),
+                default_algorithm,
+                limited.window,
+                now,
+            );
+            return self.limited(limited, key, default_algorithm, hits);
+        }
+        let Some((rule, state)) = tree.find(entries()).map(|id| in_force.rule(id)) else {
+            return Meaning::NotLimited;
+        };
+        let Allowance::Limited(limit) = &rule.allowance else {
+            return Meaning::Unlimited;
+        };
+        let algorithm = limit.algorithm.unwrap_or(default_algorithm);
+        let limited = Limited {
+            take: 0,
+            label: &state.label,
+            name: limit.name.as_deref().unwrap_or_default(),
+            requests: limit.requests,
+            unit: limit.unit,
+            window: limit.window(),
+            shadow: limit.shadow,
+            state,
+        };
+        let hits = hits(request, descriptor, limit.cost, state, now.steady);
+        let counted = rule.path.iter().zip(entries()).map(counted_as);
+        let key = key(request.domain, counted, algorithm, limited.window, now);
+        self.limited(limited, key, algorithm, hits)
+    }
+
+    /// Adds the take of a limit. Sliding takes of one key are one take: the larger cost, under the
+    /// lowest limit that refuses.
+    fn limited(
+        &mut self,
+        mut limited: Limited<'a>,
+        key: Vec<u8>,
+        algorithm: Algorithm,
+        hits: Hits,
+    ) -> Meaning<'a> {
+        let is_same = |take: &Take| take.algorithm == algorithm && take.key == key;
+        let known = match algorithm {
+            Algorithm::FixedWindow => None,
+            Algorithm::SlidingWindow => self.takes.iter().position(is_same),
+        };
+        limited.take = known.unwrap_or(self.takes.len());
+        match known.map(|index| &mut self.takes[index]) {
+            Some(take) => {
+                take.limit = match (take.enforced, limited.shadow) {
+                    (true, true) => take.limit,
+                    (false, false) => limited.requests,
+                    _ => take.limit.min(limited.requests),
+                };
+                take.enforced |= !limited.shadow;
+                if count(hits) > count(take.hits) {
+                    take.hits = hits;
+                }
+            }
+            None => self.takes.push(Take {
+                key,
+                algorithm,
+                limit: limited.requests,
+                window: limited.window,
+                hits,
+                enforced: !limited.shadow,
+            }),
+        }
+        Meaning::Limited(limited)
+    }
+}
+
+/// The hits of a descriptor: its own, else the request's, which are always an ask.
+fn hits(
+    request: &Request<'_>,
+    descriptor: &Descriptor<'_>,
+    cost: Option<Cost>,
+    state: &State,
+    now: Timestamp,
+) -> Hits {
+    let count = match descriptor.hits_addend {
+        Some(count) if count > 1 => count.min(MAX_HITS),
+        own => {
+            if cost.is_none() {
+                state.costs.plain(now);
+            }
+            return Hits::Ask(own.unwrap_or_else(|| u64::from(request.hits_addend.max(1))));
+        }
+    };
+    let cost = cost.unwrap_or_else(|| {
+        let learned = state.costs.explicit(count, now);
+        if learned.warn {
+            state.metrics.cost_unclear.increment(1);
+            warn!(
+                domain = request.domain,
+                rule = state.label,
+                "hits of changing size, taken for reports of what was used: \
+                 set `cost: ask` or `cost: report` in the rule"
+            );
+        }
+        learned.cost
+    });
+    match cost {
+        Cost::Ask => Hits::Ask(count),
+        Cost::Report => Hits::Report(count),
+    }
+}
+
+fn count(hits: Hits) -> u64 {
+    let (Hits::Ask(count) | Hits::Report(count)) = hits;
+    count
+}
+
+fn key<'e>(
+    domain: &str,
+    path: impl IntoIterator<Item = (&'e str, &'e str)>,
+    algorithm: Algorithm,
+    window: Window,
+    now: Now,
+) -> Vec<u8> {
+    match algorithm {
+        Algorithm::FixedWindow => key::fixed(domain, path, window, now.wall),
+        Algorithm::SlidingWindow => key::sliding(domain, path, window),
+    }
+}
+
+/// Each value counts on its own, but those of a wildcard that shares its threshold.
+fn counted_as<'e>((segment, entry): (&'e Segment, (&'e str, &'e str))) -> (&'e str, &'e str) {
+    match &segment.value {
+        Value::Wildcard {
+            pattern,
+            share_threshold: true,
+        } => (entry.0, pattern),
+        Value::Any | Value::Exact(_) | Value::Wildcard { .. } => entry,
+    }
+}

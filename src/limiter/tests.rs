@@ -1,0 +1,264 @@
+use std::num::NonZeroU32;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use super::*;
+use crate::algorithm::Timestamp;
+use crate::rule::Allowance;
+use crate::rule::Domain;
+use crate::rule::Value;
+use crate::rule::limit::Cost;
+use crate::rule::limit::Limit;
+use crate::store::memory::MemoryStore;
+
+#[tokio::test]
+async fn a_refused_request_charges_nothing() {
+    let service = Service::new(vec![limited("a", 3), limited("b", 1)]);
+    assert!(service.ok(&[ask("b", 1)]).await);
+    assert_eq!(
+        service.decide(&[ask("a", 1), ask("b", 1)]).await,
+        [(false, 3), (true, 0)],
+        "what was spared says what remains"
+    );
+    assert_eq!(service.decide(&[ask("a", 0)]).await, [(false, 3)]);
+}
+
+#[tokio::test]
+async fn the_same_key_twice_is_charged_once_with_the_larger_cost() {
+    let service = Service::new(vec![limited("a", 5)]);
+    let statuses = service.decide(&[ask("a", 1), ask("a", 3)]).await;
+    assert_eq!(statuses, [(false, 2), (false, 2)]);
+}
+
+#[tokio::test]
+async fn shadow_refuses_nobody_and_books_nothing_that_it_would_refuse() {
+    let mut shadow = limited("s", 1);
+    shadow.shadow = true;
+    let service = Service::new(vec![shadow, limited("a", 5)]);
+    assert_eq!(
+        service.decide(&[ask("s", 1), ask("a", 1)]).await,
+        [(false, 0), (false, 4)]
+    );
+    assert_eq!(
+        service.decide(&[ask("s", 1), ask("a", 1)]).await,
+        [(false, 0), (false, 3)]
+    );
+    service.pass(60);
+    assert_eq!(service.decide(&[ask("s", 0)]).await, [(false, 1)]);
+}
+
+#[tokio::test]
+async fn costs_after_checks_are_reports_and_booked_whatever_they_come_to() {
+    let service = Service::new(vec![limited("tokens", 21)]);
+    for _ in 0..3 {
+        assert!(service.ok(&[ask("tokens", 0)]).await);
+        service.decide(&[ask("tokens", 10)]).await;
+    }
+    assert!(!service.ok(&[ask("tokens", 0)]).await);
+}
+
+#[tokio::test]
+async fn one_cost_for_every_request_is_asked_for() {
+    let service = Service::new(vec![limited("tokens", 21)]);
+    assert!(service.ok(&[ask("tokens", 10)]).await);
+    assert!(service.ok(&[ask("tokens", 10)]).await);
+    assert!(!service.ok(&[ask("tokens", 10)]).await);
+    assert_eq!(service.decide(&[ask("tokens", 0)]).await, [(false, 1)]);
+}
+
+#[tokio::test]
+async fn a_rule_says_what_its_costs_are() {
+    let mut rule = limited("tokens", 21);
+    rule.cost = Some(Cost::Ask);
+    let service = Service::new(vec![rule]);
+    assert!(service.ok(&[ask("tokens", 0)]).await);
+    assert!(service.ok(&[ask("tokens", 20)]).await);
+    assert!(!service.ok(&[ask("tokens", 20)]).await);
+    assert!(service.ok(&[ask("tokens", 1)]).await);
+}
+
+#[tokio::test]
+async fn a_reload_goes_on_with_what_was_counted_and_learned() {
+    let service = Service::new(vec![limited("a", 3)]);
+    assert!(service.ok(&[ask("a", 0)]).await);
+    assert!(service.ok(&[ask("a", 2)]).await, "a report");
+    service.load(vec![limited("a", 10), limited("b", 1)]);
+    assert_eq!(service.decide(&[ask("a", 9)]).await, [(true, 0)]);
+    assert!(!service.ok(&[ask("a", 0)]).await, "the report was booked");
+}
+
+#[tokio::test]
+async fn an_override_counts_where_the_rule_counts() {
+    let service = Service::new(vec![limited("a", 3)]);
+    let mut own = ask("a", 1);
+    own.limit = Some(Override {
+        requests: 10,
+        unit: Unit::Minute,
+    });
+    assert_eq!(service.decide(&[own]).await, [(false, 9)]);
+    assert_eq!(service.decide(&[ask("a", 1)]).await, [(false, 1)]);
+}
+
+#[tokio::test]
+async fn without_rules_nothing_is_decided() {
+    let service = Service::empty();
+    let request = request(&[ask("a", 1)]);
+    let undecided = service.limiter.decide(&request, PATIENCE).await;
+    assert!(matches!(undecided, Err(Undecided::NoRules)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_is_not_waited_for() {
+    let service = Service::on(Arc::new(Silent));
+    service.load(vec![limited("a", 1)]);
+    let request = request(&[ask("a", 1)]);
+    let undecided = service.limiter.decide(&request, PATIENCE).await;
+    assert!(matches!(undecided, Err(Undecided::Late)));
+}
+
+const PATIENCE: Duration = Duration::from_millis(10);
+
+struct Service {
+    limiter: Limiter,
+    clock: Arc<StoppedClock>,
+}
+
+impl Service {
+    fn new(rules: Vec<Named>) -> Self {
+        let service = Self::empty();
+        service.load(rules);
+        service
+    }
+
+    fn empty() -> Self {
+        Self::on(Arc::new(MemoryStore::default()))
+    }
+
+    fn on(store: Arc<dyn Store>) -> Self {
+        let clock = Arc::new(StoppedClock(AtomicU64::new(1_700_000_000_000_000)));
+        let metrics = Arc::new(Metrics::new());
+        let store_metrics = metrics.store("memory");
+        let its_clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        let algorithm = Algorithm::SlidingWindow;
+        Self {
+            limiter: Limiter::new(store, its_clock, algorithm, metrics, store_metrics),
+            clock,
+        }
+    }
+
+    fn load(&self, rules: Vec<Named>) {
+        let descriptors = rules.into_iter().map(|rule| crate::rule::Descriptor {
+            key: rule.key.to_owned(),
+            value: Value::Any,
+            allowance: Some(Allowance::Limited(Limit {
+                name: None,
+                requests: rule.requests,
+                unit: Unit::Minute,
+                unit_multiplier: NonZeroU32::MIN,
+                algorithm: None,
+                cost: rule.cost,
+                shadow: rule.shadow,
+            })),
+            descriptors: Vec::new(),
+        });
+        self.limiter.replace_rules(RuleSet::new(vec![Domain {
+            name: "d".to_owned(),
+            descriptors: descriptors.collect(),
+        }]));
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.clock
+            .0
+            .fetch_add(seconds * 1_000_000, Ordering::Relaxed);
+    }
+
+    /// Whether each descriptor refuses, and what remains.
+    async fn decide(&self, descriptors: &[Descriptor<'_>]) -> Vec<(bool, u32)> {
+        let verdict = self.limiter.decide(&request(descriptors), PATIENCE).await;
+        let verdict = verdict.unwrap();
+        let status = |status: &Status| match status {
+            Status::Limited {
+                over_limit,
+                remaining,
+                ..
+            } => (*over_limit, *remaining),
+            Status::NotLimited | Status::Unlimited => (false, u32::MAX),
+        };
+        let statuses: Vec<_> = verdict.statuses.iter().map(status).collect();
+        let any_over = statuses.iter().any(|(over_limit, _)| *over_limit);
+        assert_eq!(verdict.over_limit, any_over);
+        statuses
+    }
+
+    async fn ok(&self, descriptors: &[Descriptor<'_>]) -> bool {
+        let statuses = self.decide(descriptors).await;
+        statuses.iter().all(|(over_limit, _)| !over_limit)
+    }
+}
+
+struct Named {
+    key: &'static str,
+    requests: u32,
+    cost: Option<Cost>,
+    shadow: bool,
+}
+
+fn limited(key: &'static str, requests: u32) -> Named {
+    Named {
+        key,
+        requests,
+        cost: None,
+        shadow: false,
+    }
+}
+
+fn ask(key: &'static str, hits: u64) -> Descriptor<'static> {
+    Descriptor {
+        entries: vec![(key, "v")],
+        limit: None,
+        hits_addend: Some(hits),
+    }
+}
+
+fn request<'a>(descriptors: &[Descriptor<'a>]) -> Request<'a> {
+    Request {
+        domain: "d",
+        descriptors: descriptors.to_vec(),
+        hits_addend: 0,
+    }
+}
+
+#[derive(Debug)]
+struct StoppedClock(AtomicU64);
+
+impl Clock for StoppedClock {
+    fn now(&self) -> Now {
+        let now = Timestamp(self.0.load(Ordering::Relaxed));
+        Now {
+            steady: now,
+            wall: now,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Silent;
+
+impl Store for Silent {
+    fn take<'a>(
+        &'a self,
+        _: &'a [crate::store::Take],
+        _: Now,
+    ) -> crate::store::BoxFuture<'a, Result<Vec<Decision>, StoreError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn reset<'a>(
+        &'a self,
+        _: &'a [u8],
+        _: Now,
+    ) -> crate::store::BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(std::future::pending())
+    }
+}

@@ -1,0 +1,366 @@
+//! What every store has to do, and what Redis holds after it.
+
+use std::cell::Cell;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use slidegate::algorithm::Decision;
+use slidegate::algorithm::Hits;
+use slidegate::algorithm::Timestamp;
+use slidegate::rule::limit::Algorithm;
+use slidegate::rule::limit::Unit;
+use slidegate::rule::limit::Window;
+use slidegate::store::Now;
+use slidegate::store::Store;
+use slidegate::store::Take;
+use slidegate::store::key;
+use slidegate::store::memory::MemoryStore;
+use slidegate::store::redis::Clock;
+use slidegate::store::redis::RedisStore;
+use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::redis::Redis;
+
+#[test]
+fn memory_charges_all_or_none() {
+    charges_all_or_none(&Bench::memory());
+}
+
+#[test]
+fn redis_charges_all_or_none() {
+    if let Some(bench) = Bench::redis(Clock::Caller) {
+        charges_all_or_none(&bench);
+    }
+}
+
+fn charges_all_or_none(bench: &Bench) {
+    let (wide, narrow) = (sliding("wide", 5), sliding("narrow", 1));
+    let both = [wide.ask(2), narrow.ask(1)];
+    assert_eq!(bench.fits(&both, 0), [(true, 3), (true, 0)]);
+    assert_eq!(bench.fits(&both, 1), [(true, 3), (false, 0)]);
+    let reported = [wide.report(7), narrow.ask(1)];
+    assert_eq!(
+        bench.fits(&reported, 2),
+        [(false, 0), (false, 0)],
+        "a report is booked whatever becomes of the rest"
+    );
+    assert_eq!(bench.fits(&[wide.ask(0)], 3), [(false, 0)]);
+    assert_eq!(bench.fits(&[wide.ask(3)], 60), [(false, 0)]);
+    assert_eq!(bench.fits(&[wide.ask(3)], 62), [(true, 2)]);
+}
+
+#[test]
+fn memory_lets_a_fixed_window_refuse_sliding_ones() {
+    lets_a_fixed_window_refuse_sliding_ones(&Bench::memory());
+}
+
+#[test]
+fn redis_lets_a_fixed_window_refuse_sliding_ones() {
+    if let Some(bench) = Bench::redis(Clock::Caller) {
+        lets_a_fixed_window_refuse_sliding_ones(&bench);
+    }
+}
+
+fn lets_a_fixed_window_refuse_sliding_ones(bench: &Bench) {
+    let both = [sliding("s", 5).ask(1), fixed("f", 1, 0).ask(1)];
+    assert_eq!(bench.fits(&both, 0), [(true, 4), (true, 0)]);
+    assert_eq!(bench.fits(&both, 1), [(true, 4), (false, 0)]);
+    assert_eq!(bench.fits(&[fixed("f", 3, 0).ask(1)], 2), [(true, 0)]);
+}
+
+#[test]
+fn memory_counts_fixed_windows_as_the_reference() {
+    counts_fixed_windows_as_the_reference(&Bench::memory());
+}
+
+#[test]
+fn redis_counts_fixed_windows_as_the_reference() {
+    if let Some(bench) = Bench::redis(Clock::Caller) {
+        counts_fixed_windows_as_the_reference(&bench);
+    }
+}
+
+fn counts_fixed_windows_as_the_reference(bench: &Bench) {
+    let limit = fixed("f", 3, 0);
+    let twice = [limit.ask(1), limit.ask(1)];
+    assert_eq!(bench.fits(&twice, 0), [(true, 2), (true, 1)]);
+    assert_eq!(bench.fits(&[limit.ask(2)], 1), [(false, 0)]);
+    assert_eq!(bench.fits(&[limit.ask(0)], 59), [(false, 0)]);
+    let limit = fixed("f", 3, 60);
+    assert_eq!(bench.fits(&[limit.ask(3)], 60), [(true, 0)]);
+    assert_eq!(bench.fits(&[limit.ask(0)], 61), [(true, 0)]);
+    assert_eq!(bench.take(&[limit.ask(0)], 61)[0].reset, 59_000_000);
+}
+
+#[test]
+fn redis_and_memory_decide_alike() {
+    let Some(redis) = Bench::redis(Clock::Caller) else {
+        return;
+    };
+    let memory = Bench::memory();
+    let n_schedules = Cell::new(0);
+    let config = ProptestConfig::with_cases(64);
+    let outcome = TestRunner::new(config).run(&schedules(), |schedule| {
+        n_schedules.set(n_schedules.get() + 1);
+        let n = n_schedules.get();
+        let mut now = 0;
+        for (gap, takes) in schedule {
+            now += gap;
+            let takes: Vec<Take> = takes.into_iter().map(|take| take.of_schedule(n)).collect();
+            let at = Now {
+                steady: Timestamp(BEGIN + now),
+                wall: Timestamp(BEGIN + now),
+            };
+            prop_assert_eq!(redis.take_at(&takes, at), memory.take_at(&takes, at));
+        }
+        Ok(())
+    });
+    outcome.unwrap();
+}
+
+/// Takes as a schedule has them, before they have keys.
+#[derive(Clone, Copy, Debug)]
+struct Planned {
+    key: u8,
+    limit: u32,
+    hits: Hits,
+    enforced: bool,
+}
+
+impl Planned {
+    fn of_schedule(self, n_schedule: u64) -> Take {
+        let limit = sliding(&format!("{n_schedule}-{}", self.key), self.limit);
+        Take {
+            hits: self.hits,
+            enforced: self.enforced,
+            ..limit.ask(0)
+        }
+    }
+}
+
+fn schedules() -> impl Strategy<Value = Vec<(u64, Vec<Planned>)>> {
+    let gap = prop_oneof![
+        2 => 0_u64..100_000,
+        2 => 0_u64..3_000_000,
+        1 => 0_u64..90_000_000,
+    ];
+    let count = prop_oneof![4 => Just(1_u64), 2 => 0_u64..40, 1 => 0_u64..1 << 45];
+    let hits = (count, prop::bool::weighted(0.2)).prop_map(|(count, is_report)| {
+        if is_report {
+            Hits::Report(count)
+        } else {
+            Hits::Ask(count)
+        }
+    });
+    let limit = prop_oneof![3 => Just(70_u32), 1 => 0_u32..300, 1 => Just(u32::MAX)];
+    let planned = |key| {
+        let parts = (limit.clone(), hits.clone(), prop::bool::weighted(0.8));
+        parts.prop_map(move |(limit, hits, enforced)| Planned {
+            key,
+            limit,
+            hits,
+            enforced,
+        })
+    };
+    let takes = prop_oneof![
+        2 => planned(0).prop_map(|take| vec![take]),
+        1 => (planned(0), planned(1)).prop_map(|(a, b)| vec![a, b]),
+    ];
+    prop::collection::vec((gap, takes), 1..250)
+}
+
+#[test]
+fn every_key_in_redis_expires_when_it_counts_nothing_any_more() {
+    let Some(bench) = Bench::redis(Clock::Server) else {
+        return;
+    };
+    bench.take(&[sliding("a", 5).ask(1), sliding("b", 5).report(9)], 0);
+    bench.take(&[fixed("c", 5, 0).ask(1)], 0);
+    bench.take(&[sliding("a", 5).ask(1), fixed("d", 5, 0).ask(1)], 0);
+    let mut connection = bench.server();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut connection).unwrap();
+    assert_eq!(keys.len(), 4);
+    for key in keys {
+        let ttl: i64 = redis::cmd("PTTL").arg(&key).query(&mut connection).unwrap();
+        let longest = if key.starts_with(key::PREFIX) {
+            60_000
+        } else {
+            360_000
+        };
+        assert!((1..=longest).contains(&ttl), "{key}: {ttl} ms");
+    }
+}
+
+#[test]
+fn a_refused_ask_writes_nothing() {
+    let Some(bench) = Bench::redis(Clock::Server) else {
+        return;
+    };
+    bench.take(&[sliding("none", 0).ask(1), sliding("other", 5).ask(1)], 0);
+    bench.take(&[sliding("check", 5).ask(0)], 0);
+    let n_keys: u64 = redis::cmd("DBSIZE").query(&mut bench.server()).unwrap();
+    assert_eq!(n_keys, 0);
+}
+
+#[test]
+fn a_log_in_redis_never_grows_beyond_its_bound() {
+    let Some(bench) = Bench::redis(Clock::Caller) else {
+        return;
+    };
+    let limit = sliding("full", 10_000);
+    for step in 0..3_000 {
+        let wall = Timestamp(BEGIN + step * 37_000);
+        let now = Now { steady: wall, wall };
+        bench.take_at(&[limit.ask(1 + step % 90)], now);
+        bench.take_at(&[limit.report(1 + step % 3)], now);
+    }
+    let length: usize = redis::cmd("STRLEN")
+        .arg(limit.0.key)
+        .query(&mut bench.server())
+        .unwrap();
+    assert!((1_000..=15 + 12 * 130).contains(&length), "{length} bytes");
+}
+
+#[test]
+fn a_script_cache_that_is_flushed_is_filled_again() {
+    let Some(bench) = Bench::redis(Clock::Server) else {
+        return;
+    };
+    let limit = sliding("a", 5);
+    assert_eq!(bench.fits(&[limit.ask(1)], 0), [(true, 4)]);
+    let flush = redis::cmd("SCRIPT").arg("FLUSH").to_owned();
+    flush.exec(&mut bench.server()).unwrap();
+    assert_eq!(bench.fits(&[limit.ask(1)], 0), [(true, 3)]);
+}
+
+#[test]
+fn memory_drops_what_counts_nothing() {
+    let store = MemoryStore::default();
+    let runtime = runtime();
+    for n in 0..20_000_u64 {
+        let now = at(n / 100);
+        let take = sliding(&n.to_string(), 5).ask(1);
+        runtime.block_on(store.take(&[take], now)).unwrap();
+    }
+    assert!(store.len() <= 2 * 6_000, "{} counters", store.len());
+}
+
+/// A store with what it stands on.
+struct Bench {
+    store: Arc<dyn Store>,
+    runtime: Runtime,
+    redis: Option<Redis>,
+    _keeper: JoinSet<()>,
+}
+
+impl Bench {
+    fn memory() -> Self {
+        Self {
+            store: Arc::new(MemoryStore::default()),
+            runtime: runtime(),
+            redis: None,
+            _keeper: JoinSet::new(),
+        }
+    }
+
+    fn redis(clock: Clock) -> Option<Self> {
+        let redis = Redis::start()?;
+        let (store, keeper) = RedisStore::new(&redis.url(), clock).unwrap();
+        let runtime = runtime();
+        let mut keepers = JoinSet::new();
+        keepers.spawn_on(keeper.run(CancellationToken::new()), runtime.handle());
+        let mut is_up = store.is_up();
+        runtime.block_on(is_up.wait_for(|is_up| *is_up)).unwrap();
+        Some(Self {
+            store: Arc::new(store),
+            runtime,
+            redis: Some(redis),
+            _keeper: keepers,
+        })
+    }
+
+    fn server(&self) -> redis::Connection {
+        self.redis.as_ref().unwrap().connection()
+    }
+
+    fn take(&self, takes: &[Take], second: u64) -> Vec<Decision> {
+        self.take_at(takes, at(second))
+    }
+
+    fn take_at(&self, takes: &[Take], now: Now) -> Vec<Decision> {
+        self.runtime.block_on(self.store.take(takes, now)).unwrap()
+    }
+
+    /// Whether each take fits, and what remains.
+    fn fits(&self, takes: &[Take], second: u64) -> Vec<(bool, u64)> {
+        let decisions = self.take(takes, second);
+        let of = |decision: &Decision| (decision.fits, decision.remaining);
+        decisions.iter().map(of).collect()
+    }
+}
+
+/// A limit a minute under a key, from which takes are made.
+struct PerMinute(Take);
+
+impl PerMinute {
+    fn ask(&self, hits: u64) -> Take {
+        self.hits(Hits::Ask(hits))
+    }
+
+    fn report(&self, hits: u64) -> Take {
+        self.hits(Hits::Report(hits))
+    }
+
+    fn hits(&self, hits: Hits) -> Take {
+        Take {
+            hits,
+            ..self.0.clone()
+        }
+    }
+}
+
+fn sliding(key: &str, limit: u32) -> PerMinute {
+    let key = key::sliding("d", [("key", key)], minute());
+    per_minute(key, Algorithm::SlidingWindow, limit)
+}
+
+/// The window in which a second lies is part of the key.
+fn fixed(key: &str, limit: u32, second: u64) -> PerMinute {
+    let key = key::fixed("d", [("key", key)], minute(), at(second).wall);
+    per_minute(key, Algorithm::FixedWindow, limit)
+}
+
+fn per_minute(key: Vec<u8>, algorithm: Algorithm, limit: u32) -> PerMinute {
+    PerMinute(Take {
+        key,
+        algorithm,
+        limit,
+        window: minute(),
+        hits: Hits::Ask(0),
+        enforced: true,
+    })
+}
+
+fn minute() -> Window {
+    Window::of(Unit::Minute, NonZeroU32::MIN).unwrap()
+}
+
+fn at(second: u64) -> Now {
+    let now = Timestamp(BEGIN + second * 1_000_000);
+    Now {
+        steady: now,
+        wall: now,
+    }
+}
+
+fn runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
+}
+
+/// 2023-11-14, at a second that begins a minute.
+const BEGIN: u64 = 1_699_999_980_000_000;

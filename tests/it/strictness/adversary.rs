@@ -1,0 +1,248 @@
+//! Tries to get more admitted than a limit allows: replicas on one store, and time to play with.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use slidegate::algorithm::Hits;
+use slidegate::algorithm::Timestamp;
+use slidegate::limiter;
+use slidegate::limiter::Limiter;
+use slidegate::limiter::Request;
+use slidegate::limiter::clock::Clock;
+use slidegate::metrics::Metrics;
+use slidegate::rule::Allowance;
+use slidegate::rule::Descriptor;
+use slidegate::rule::Domain;
+use slidegate::rule::Value;
+use slidegate::rule::limit::Algorithm;
+use slidegate::rule::limit::Cost;
+use slidegate::rule::limit::Limit;
+use slidegate::rule::limit::Unit;
+use slidegate::rule::limit::Window;
+use slidegate::rule::tree::RuleSet;
+use slidegate::store::Now;
+use slidegate::store::Store;
+use slidegate::store::key;
+use tokio::task::JoinSet;
+
+use crate::strictness::record::Record;
+use crate::support::PATIENCE;
+
+/// One move of the adversary.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Move {
+    /// Time passes, in microseconds.
+    Wait(u64),
+    /// A request of so many hits, to the replica of this number.
+    Send(usize, u64),
+    /// The limit becomes this, on all replicas.
+    Limit(u32),
+    /// The key is reset.
+    Reset,
+    /// The store's clock steps back by this many microseconds.
+    StepBack(u64),
+}
+
+/// A request that should have been refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Breach {
+    /// When, in microseconds from the beginning.
+    pub(crate) at: u64,
+    /// How many hits the window held with it.
+    pub(crate) held: u64,
+    /// How many it may hold.
+    pub(crate) limit: u32,
+}
+
+/// How much was admitted, beside what an exact log would have admitted on the same arrivals.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Used {
+    pub(crate) hits: u64,
+    pub(crate) of: u64,
+}
+
+/// Plays against a key of one limit on some replicas.
+pub(crate) struct Adversary {
+    replicas: Vec<Arc<Limiter>>,
+    store: Arc<dyn Store>,
+    clock: Arc<VirtualClock>,
+    key: String,
+    limit: u32,
+    unit: Unit,
+    cost: Cost,
+}
+
+impl Adversary {
+    /// One replica a store; the first is asked to reset keys. The key must be fresh.
+    pub(crate) fn new(stores: &[Arc<dyn Store>], key: &str, (limit, unit): (u32, Unit)) -> Self {
+        let clock = Arc::new(VirtualClock(AtomicU64::new(BEGIN)));
+        let replica = |store: &Arc<dyn Store>| {
+            let metrics = Arc::new(Metrics::new());
+            let (store, store_metrics) = (Arc::clone(store), metrics.store("test"));
+            let clock = Arc::clone(&clock) as Arc<dyn Clock>;
+            let algorithm = Algorithm::SlidingWindow;
+            Arc::new(Limiter::new(
+                store,
+                clock,
+                algorithm,
+                metrics,
+                store_metrics,
+            ))
+        };
+        let mut adversary = Self {
+            replicas: stores.iter().map(replica).collect(),
+            store: Arc::clone(&stores[0]),
+            clock: Arc::clone(&clock),
+            key: key.to_owned(),
+            limit,
+            unit,
+            cost: Cost::Ask,
+        };
+        adversary.set_limit(limit);
+        adversary
+    }
+
+    /// Makes costs above one reports.
+    pub(crate) fn reporting(mut self) -> Self {
+        self.cost = Cost::Report;
+        self.set_limit(self.limit);
+        self
+    }
+
+    /// Makes the moves one after the other; the first breach ends the game.
+    pub(crate) async fn play(&mut self, moves: &[Move]) -> Result<Used, Breach> {
+        let window = Window::of_one(self.unit).micros();
+        let (mut ours, mut exact, mut used) =
+            (Record::default(), Record::default(), Used::default());
+        let mut now = 0;
+        for step in moves {
+            match *step {
+                Move::Wait(micros) => {
+                    now += micros;
+                    self.clock.pass(micros);
+                }
+                Move::Limit(limit) => self.set_limit(limit),
+                Move::Reset => {
+                    let path = [("key", self.key.as_str())];
+                    let key = key::sliding(DOMAIN, path, Window::of_one(self.unit));
+                    self.store.reset(&key, self.clock.now()).await.unwrap();
+                    ours.clear();
+                    exact.clear();
+                }
+                Move::StepBack(micros) => self.clock.step_back(micros),
+                Move::Send(replica, count) => {
+                    let hits = self.hits(count);
+                    let is_report = matches!(hits, Hits::Report(_));
+                    let replica = &self.replicas[replica % self.replicas.len()];
+                    let admitted = admits(replica, &self.key, count).await;
+                    let limit = u64::from(self.limit);
+                    if admitted && !ours.allows(hits, now, window, limit) {
+                        return Err(Breach {
+                            at: now,
+                            held: ours.total_at(now, window) + count,
+                            limit: self.limit,
+                        });
+                    }
+                    if admitted || is_report {
+                        ours.book(hits, now);
+                        used.hits += count;
+                    }
+                    if is_report || exact.allows(hits, now, window, limit) {
+                        exact.book(hits, now);
+                        used.of += count;
+                    }
+                }
+            }
+        }
+        Ok(used)
+    }
+
+    /// Sends so many asks of one hit at once, in turn to all replicas; how many were admitted.
+    pub(crate) async fn storm(&self, n_requests: usize) -> usize {
+        let mut requests = JoinSet::new();
+        for index in 0..n_requests {
+            let replica = Arc::clone(&self.replicas[index % self.replicas.len()]);
+            let key = self.key.clone();
+            requests.spawn(async move { admits(&replica, &key, 1).await });
+        }
+        let answers = requests.join_all().await;
+        answers.into_iter().filter(|admitted| *admitted).count()
+    }
+
+    fn set_limit(&mut self, limit: u32) {
+        self.limit = limit;
+        for replica in &self.replicas {
+            replica.replace_rules(RuleSet::new(vec![Domain {
+                name: DOMAIN.to_owned(),
+                descriptors: vec![Descriptor {
+                    key: "key".to_owned(),
+                    value: Value::Any,
+                    allowance: Some(Allowance::Limited(Limit {
+                        name: None,
+                        requests: limit,
+                        unit: self.unit,
+                        unit_multiplier: NonZeroU32::MIN,
+                        algorithm: None,
+                        cost: Some(self.cost),
+                        shadow: false,
+                    })),
+                    descriptors: Vec::new(),
+                }],
+            }]));
+        }
+    }
+
+    /// What so many hits are on the wire and under this game's rule.
+    fn hits(&self, count: u64) -> Hits {
+        match self.cost {
+            Cost::Report if count > 1 => Hits::Report(count),
+            Cost::Ask | Cost::Report => Hits::Ask(count),
+        }
+    }
+}
+
+/// Whether a replica admits one request of so many hits.
+async fn admits(replica: &Limiter, key: &str, hits: u64) -> bool {
+    let request = Request {
+        domain: DOMAIN,
+        descriptors: vec![limiter::Descriptor {
+            entries: vec![("key", key)],
+            limit: None,
+            hits_addend: Some(hits),
+        }],
+        hits_addend: 0,
+    };
+    let verdict = replica.decide(&request, PATIENCE).await;
+    !verdict.unwrap().over_limit
+}
+
+/// The store's clock: it moves when the adversary says so.
+#[derive(Debug)]
+struct VirtualClock(AtomicU64);
+
+impl VirtualClock {
+    fn pass(&self, micros: u64) {
+        self.0.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    fn step_back(&self, micros: u64) {
+        self.0.fetch_sub(micros, Ordering::Relaxed);
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Now {
+        let now = Timestamp(self.0.load(Ordering::Relaxed));
+        Now {
+            steady: now,
+            wall: now,
+        }
+    }
+}
+
+const DOMAIN: &str = "strictness";
+
+/// Where virtual time begins: 2023-11-14, at a second that begins a minute.
+const BEGIN: u64 = 1_699_999_980_000_000;
