@@ -1,3 +1,5 @@
+//! Requests through the limiter, on a clock that stands still.
+
 use std::num::NonZeroU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;

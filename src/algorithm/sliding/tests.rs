@@ -1,3 +1,5 @@
+//! The coalesced log beside an exact one.
+
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 

@@ -22,7 +22,7 @@ pub(crate) struct FixedWindow(Mutex<HashMap<Vec<u8>, (u64, u64)>>);
 
 /// An exact log that is read in one step and written in another.
 #[derive(Debug, Default)]
-pub(crate) struct TwoSteps(Mutex<HashMap<Vec<u8>, Vec<(u64, u64)>>>);
+pub(crate) struct TwoSteps(Mutex<HashMap<Vec<u8>, ExactLog>>);
 
 impl TwoBuckets {
     fn decide(&self, take: &Take, now: u64) -> Decision {
@@ -125,5 +125,8 @@ impl Store for TwoSteps {
         Box::pin(async { Ok(()) })
     }
 }
+
+/// When hits came, and how many.
+type ExactLog = Vec<(u64, u64)>;
 
 type Taken<'a> = BoxFuture<'a, Result<Vec<Decision>, StoreError>>;
