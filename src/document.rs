@@ -338,6 +338,11 @@ impl<'n> Mapping<'n> {
         }
     }
 
+    /// All keys with their values, for a mapping whose keys are the user's own.
+    pub fn into_entries(self) -> impl Iterator<Item = (&'n str, At<'n>)> {
+        self.fields.into_iter()
+    }
+
     /// Reports every key that was not asked for.
     pub fn finish(self, faults: &mut Vec<Fault>) {
         for (name, at) in &self.fields {

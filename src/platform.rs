@@ -26,7 +26,7 @@ pub struct Platform {
     /// The routes whose gateway and API service are active too.
     pub routes: Vec<Arc<Route>>,
     /// The enabled policies whose route or API service is active too.
-    pub policies: Vec<Policy>,
+    pub policies: Vec<Arc<Policy>>,
 }
 
 /// Where traffic comes in.

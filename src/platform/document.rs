@@ -1,18 +1,129 @@
 //! The YAML form of a platform, read with every fault in it.
+//!
+//! What stands in a document and is not supported is a fault: a limit or a check that is silently
+//! left out would let through what it should stop. Inactive entities are read like active ones and
+//! then left out. An inactive gateway or API service takes its routes with it, and an inactive
+//! route or API service its policies; but an active route to an inactive backend is a fault,
+//! because its requests would have nowhere to go.
+
+mod backend;
+mod entities;
+mod gateway;
+mod policy;
+mod rate_limit;
+mod route;
+mod service;
+mod text;
 
 use std::sync::Arc;
 
 use crate::document::At;
 use crate::document::Fault;
+use crate::document::Mapping;
 use crate::document::node::Node;
 use crate::platform::Platform;
+use crate::platform::document::entities::Document;
+use crate::platform::document::entities::Entities;
+use crate::platform::document::policy::Targets;
+use crate::platform::document::route::Surroundings;
 
-/// Reads the documents of all files as one platform.
+/// Reads the documents of all files as one platform, which is whole only if there are no faults.
 pub fn read(files: &[(Arc<str>, Vec<Node>)], faults: &mut Vec<Fault>) -> Platform {
-    for (file, documents) in files {
-        for document in documents {
-            faults.push(At::root(file, document).fault("platform documents are not supported yet"));
+    let mut documents = Documents::default();
+    for (file, nodes) in files {
+        for node in nodes {
+            documents.add(&At::root(file, node), faults);
         }
     }
-    Platform::default()
+    documents.read(faults)
 }
+
+/// The documents of each kind.
+#[derive(Default)]
+struct Documents<'n> {
+    gateways: Vec<Document<'n>>,
+    backends: Vec<Document<'n>>,
+    api_services: Vec<Document<'n>>,
+    routes: Vec<Document<'n>>,
+    policies: Vec<Document<'n>>,
+}
+
+/// What a document can be.
+#[derive(Clone, Copy)]
+enum Kind {
+    Gateway,
+    Backend,
+    ApiService,
+    Route,
+    Policy,
+}
+
+// === impl Documents ===
+
+impl<'n> Documents<'n> {
+    fn add(&mut self, at: &At<'n>, faults: &mut Vec<Fault>) {
+        let Some(mut fields) = at.mapping(faults) else {
+            return;
+        };
+        let Some(kind) = kind(&mut fields, faults) else {
+            return;
+        };
+        let document = Document::new(fields, faults);
+        let documents = match kind {
+            Kind::Gateway => &mut self.gateways,
+            Kind::Backend => &mut self.backends,
+            Kind::ApiService => &mut self.api_services,
+            Kind::Route => &mut self.routes,
+            Kind::Policy => &mut self.policies,
+        };
+        documents.push(document);
+    }
+
+    /// Reads what is referred to before what refers to it.
+    fn read(self, faults: &mut Vec<Fault>) -> Platform {
+        let gateways = Entities::read("gateway", self.gateways, faults, gateway::read);
+        let backends = Entities::read("backend", self.backends, faults, backend::read);
+        let api_services = Entities::read("API service", self.api_services, faults, service::read);
+        let surroundings = Surroundings {
+            gateways: &gateways,
+            backends: &backends,
+            api_services: &api_services,
+        };
+        let routes = Entities::read("route", self.routes, faults, |name, fields, faults| {
+            route::read(&surroundings, name, fields, faults)
+        });
+        let targets = Targets {
+            api_services: &api_services,
+            routes: &routes,
+        };
+        let policies = Entities::read("policy", self.policies, faults, |name, fields, faults| {
+            policy::read(&targets, name, fields, faults)
+        });
+        Platform {
+            gateways: gateways.active(),
+            backends: backends.active(),
+            api_services: api_services.active(),
+            routes: routes.active(),
+            policies: policies.active(),
+        }
+    }
+}
+
+fn kind(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Kind> {
+    let at = fields.required("kind", faults)?;
+    text::supported(
+        &at,
+        &[
+            ("Gateway", Some(Kind::Gateway)),
+            ("Backend", Some(Kind::Backend)),
+            ("ApiService", Some(Kind::ApiService)),
+            ("Route", Some(Kind::Route)),
+            ("Policy", Some(Kind::Policy)),
+            ("Plan", None),
+        ],
+        faults,
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ pub struct Effective<'p> {
 impl<'p> Effective<'p> {
     /// Sorts the platform's policies by what they cover.
     pub fn new(platform: &'p Platform) -> Self {
-        let mut policies: Vec<&Policy> = platform.policies.iter().collect();
+        let mut policies: Vec<&Policy> = platform.policies.iter().map(Arc::as_ref).collect();
         policies.sort_by_key(|policy| rank(policy.priority, &policy.name));
         let mut effective = Self {
             global: None,

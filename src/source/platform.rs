@@ -56,6 +56,8 @@ pub fn platform(files: &[File]) -> Result<Platform, Faults> {
         }
     }
     let platform = document::read(&documents, &mut faults);
+    // They were found kind by kind.
+    faults.sort();
     Faults::none_or(faults, platform)
 }
 

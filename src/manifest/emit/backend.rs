@@ -19,7 +19,7 @@ use crate::platform::Scheme;
 use crate::platform::Trust;
 
 pub(super) fn object(backend: &Backend, namespace: &Namespace) -> Object<BackendSpec> {
-    let from = format!("Backend {}", backend.name);
+    let from = format!("Backend/{}", backend.name);
     let (is_grpc, trust) = match &backend.scheme {
         Scheme::Http => (false, None),
         Scheme::Https(trust) => (false, Some(trust)),

@@ -14,7 +14,7 @@ use crate::platform::Listener;
 use crate::platform::Protocol;
 
 pub(super) fn object(gateway: &Gateway, namespace: &Namespace) -> Object<GatewaySpec> {
-    let from = format!("Gateway {}", gateway.name);
+    let from = format!("Gateway/{}", gateway.name);
     let mut metadata = metadata(&gateway.name, namespace, from);
     metadata.labels.extend(gateway.labels.clone());
     let spec = GatewaySpec {

@@ -24,7 +24,7 @@ use crate::platform::Route;
 use crate::platform::WeightedBackend;
 
 pub(super) fn object(route: &Route, namespace: &Namespace) -> Object<HttpRouteSpec> {
-    let from = format!("Route {}", route.name);
+    let from = format!("Route/{}", route.name);
     let mut metadata = metadata(&route.name, namespace, from);
     metadata.labels.extend(service_labels(&route.api_service));
     metadata.labels.extend(route.tags.clone());

@@ -35,8 +35,8 @@ pub(super) fn object(
     namespace: &Namespace,
 ) -> Object<BackendTrafficPolicySpec> {
     let from = match in_force.policy {
-        Some(policy) => format!("Policy {}", policy.name),
-        None => format!("Route {}", route.name),
+        Some(policy) => format!("Policy/{}", policy.name),
+        None => format!("Route/{}", route.name),
     };
     let mut metadata = metadata(&route.name, namespace, from);
     metadata.labels.extend(service_labels(&route.api_service));

@@ -1,0 +1,173 @@
+//! `kind: Backend`.
+
+use std::net::IpAddr;
+
+use crate::document::At;
+use crate::document::Fault;
+use crate::document::Mapping;
+use crate::platform::Backend;
+use crate::platform::Endpoint;
+use crate::platform::Host;
+use crate::platform::Scheme;
+use crate::platform::Trust;
+use crate::platform::document::entities::Read;
+use crate::platform::document::service::status;
+use crate::platform::document::text;
+use crate::platform::hostname::is_dns_name;
+
+pub(super) fn read(name: &str, fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Read<Backend> {
+    let scheme = scheme(fields, faults);
+    let endpoints = endpoints(fields, faults);
+    for key in [
+        "lb_policy",
+        "consistent_hash",
+        "connect_timeout_ms",
+        "timeout_ms",
+        "idle_timeout_ms",
+        "health_check",
+        "circuit_breaker",
+        "retry",
+    ] {
+        fields.unsupported(key, faults);
+    }
+    let is_active = status(fields, faults);
+    let entity = scheme.zip(endpoints).and_then(|(scheme, endpoints)| {
+        let has_names = is_name(&endpoints[0]);
+        if let Scheme::Https(trust) | Scheme::Grpcs(trust) = &scheme
+            && trust.sni.is_none()
+            && !trust.insecure_skip_verify
+            && !has_names
+        {
+            let message =
+                "endpoints that are addresses need `tls.sni`: the name in their certificate";
+            faults.push(fields.at().fault(message));
+            return None;
+        }
+        let name = name.to_owned();
+        Some(Backend {
+            name,
+            scheme,
+            endpoints,
+        })
+    });
+    Read { entity, is_active }
+}
+
+#[derive(Clone, Copy)]
+enum Spoken {
+    Http,
+    Https,
+    Grpc,
+    Grpcs,
+}
+
+fn scheme(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Scheme> {
+    let at = fields.required("scheme", faults);
+    let tls_at = fields.optional("tls");
+    let tls = match &tls_at {
+        None => Some(Trust::default()),
+        Some(at) => trust(at, faults),
+    };
+    let at = at?;
+    let spoken = at.one_of(
+        &[
+            ("http", Spoken::Http),
+            ("https", Spoken::Https),
+            ("grpc", Spoken::Grpc),
+            ("grpcs", Spoken::Grpcs),
+        ],
+        faults,
+    )?;
+    let plain = match spoken {
+        Spoken::Https => return tls.map(Scheme::Https),
+        Spoken::Grpcs => return tls.map(Scheme::Grpcs),
+        Spoken::Http => Scheme::Http,
+        Spoken::Grpc => Scheme::Grpc,
+    };
+    if let Some(tls) = tls_at {
+        let scheme = at.text(faults)?;
+        faults.push(tls.fault(format!(
+            "scheme {scheme} has no TLS: expected https or grpcs"
+        )));
+        return None;
+    }
+    Some(plain)
+}
+
+fn trust(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Trust> {
+    let mut fields = at.mapping(faults)?;
+    let sni = fields.optional("sni");
+    let is_host = |text: &str| is_dns_name(text) && text.parse::<IpAddr>().is_err();
+    let sni = sni.and_then(|at| text::checked(&at, faults, "a host name", is_host));
+    let skip = fields.optional("insecure_skip_verify");
+    let skip = skip.and_then(|at| at.boolean(faults));
+    fields.finish(faults);
+    Some(Trust {
+        sni,
+        insecure_skip_verify: skip.unwrap_or(false),
+    })
+}
+
+/// The endpoints, when all of them are good.
+fn endpoints(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Vec<Endpoint>> {
+    let at = fields.required("endpoints", faults)?;
+    let items = at.items(faults);
+    if !(1..=MAX_ENDPOINTS).contains(&items.len()) {
+        let found = items.len();
+        faults.push(at.fault(format!(
+            "expected 1 to {MAX_ENDPOINTS} endpoints, found {found}"
+        )));
+        return None;
+    }
+    let n_items = items.len();
+    let read: Vec<Endpoint> = items.iter().filter_map(|at| endpoint(at, faults)).collect();
+    if read.iter().any(is_name) && !read.iter().all(is_name) {
+        let message =
+            "names and addresses together are not supported yet: expected one backend for each";
+        faults.push(at.fault(message));
+        return None;
+    }
+    (read.len() == n_items).then_some(read)
+}
+
+/// How many endpoints Envoy Gateway lets a backend have.
+const MAX_ENDPOINTS: usize = 256;
+
+fn endpoint(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Endpoint> {
+    let mut fields = at.mapping(faults)?;
+    let host = fields.required("host", faults);
+    let host = host.and_then(|at| host_of(&at, faults));
+    let port = fields.required("port", faults);
+    let port = port.and_then(|at| text::port(&at, faults));
+    let zone = fields.optional("zone");
+    let zone = zone.and_then(|at| text::checked(&at, faults, "a zone", |text| !text.is_empty()));
+    fields.unsupported("weight", faults);
+    fields.finish(faults);
+    Some(Endpoint {
+        host: host?,
+        port: port?,
+        zone,
+    })
+}
+
+fn host_of(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Host> {
+    let text = at.text(faults)?;
+    let message = match text.parse::<IpAddr>() {
+        Ok(address) if address.is_loopback() => {
+            "is a loopback address, which Envoy Gateway refuses"
+        }
+        Ok(address) if address.is_unspecified() => "is no address to connect to",
+        Ok(address) => return Some(Host::Address(address)),
+        Err(_) if !is_dns_name(text) => "is neither a host name nor an address",
+        Err(_) if !text.contains('.') => {
+            "has one label only, which Envoy Gateway refuses: expected one such as `api.example.com`"
+        }
+        Err(_) => return Some(Host::Name(text.to_owned())),
+    };
+    faults.push(at.fault(format!("`{text}` {message}")));
+    None
+}
+
+fn is_name(endpoint: &Endpoint) -> bool {
+    matches!(endpoint.host, Host::Name(_))
+}

@@ -1,0 +1,135 @@
+//! `kind: Policy`.
+
+use std::sync::Arc;
+
+use crate::document::At;
+use crate::document::Fault;
+use crate::document::Mapping;
+use crate::platform::ApiService;
+use crate::platform::Policy;
+use crate::platform::Route;
+use crate::platform::Scope;
+use crate::platform::document::entities::Entities;
+use crate::platform::document::entities::Found;
+use crate::platform::document::entities::Read;
+use crate::platform::document::rate_limit;
+use crate::platform::document::text;
+
+/// What policies can be for.
+#[derive(Clone, Copy)]
+pub(super) struct Targets<'p> {
+    pub api_services: &'p Entities<ApiService>,
+    pub routes: &'p Entities<Route>,
+}
+
+pub(super) fn read(
+    targets: &Targets<'_>,
+    name: &str,
+    fields: &mut Mapping<'_>,
+    faults: &mut Vec<Fault>,
+) -> Read<Policy> {
+    let target = target(targets, fields, faults);
+    let priority = fields.optional("priority");
+    let priority = priority.and_then(|at| at.number(0, u64::from(u32::MAX), faults));
+    let priority = priority.and_then(|number| u32::try_from(number).ok());
+    let is_enabled = fields.optional("enabled");
+    let is_enabled = is_enabled.and_then(|at| at.boolean(faults)) != Some(false);
+    let kind = policy_type(fields, faults);
+    let spec = fields.required("spec", faults);
+    // The spec of another type would only seem to be full of unknown keys.
+    let spec = spec.filter(|_| kind.is_some());
+    let rate_limit = spec.and_then(|at| rate_limit::read(&at, faults));
+    let is_active = is_enabled && target.as_ref().is_none_or(|target| target.is_active);
+    let entity = target.and_then(|target| target.scope).zip(rate_limit);
+    let entity = entity.map(|(scope, rate_limit)| Policy {
+        name: name.to_owned(),
+        scope,
+        priority: priority.unwrap_or(0),
+        rate_limit,
+    });
+    Read { entity, is_active }
+}
+
+fn policy_type(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<()> {
+    let at = fields.required("type", faults)?;
+    text::supported(
+        &at,
+        &[
+            ("rate-limit", Some(())),
+            ("cors", None),
+            ("retry", None),
+            ("timeout", None),
+            ("circuit-breaker", None),
+            ("header-modifier", None),
+            ("url-rewrite", None),
+            ("request-redirect", None),
+        ],
+        faults,
+    )
+}
+
+/// What a policy is for, as far as it has been found.
+struct Target {
+    scope: Option<Scope>,
+    is_active: bool,
+}
+
+#[derive(Clone, Copy)]
+enum ScopeName {
+    Global,
+    Route,
+    Service,
+}
+
+fn target(
+    targets: &Targets<'_>,
+    fields: &mut Mapping<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<Target> {
+    let names = [
+        ("global", ScopeName::Global),
+        ("service", ScopeName::Service),
+        ("route", ScopeName::Route),
+    ];
+    let scope = fields.required("scope", faults);
+    let scope = scope.and_then(|at| at.one_of(&names, faults));
+    let route = fields.optional("route");
+    let service = fields.optional("api_service");
+    let scope = scope?;
+    let mut misplaced = |at: &Option<At<'_>>, key: &str, scope: &str| {
+        if let Some(at) = at {
+            faults.push(at.fault(format!("`{key}` is for scope {scope}")));
+        }
+    };
+    match scope {
+        ScopeName::Global => {
+            misplaced(&route, "route", "route");
+            misplaced(&service, "api_service", "service");
+            Some(Target {
+                scope: Some(Scope::Global),
+                is_active: true,
+            })
+        }
+        ScopeName::Route => {
+            misplaced(&service, "api_service", "service");
+            let at = fields.required("route", faults)?;
+            Some(found(targets.routes.resolve(&at, faults)?, Scope::Route))
+        }
+        ScopeName::Service => {
+            misplaced(&route, "route", "route");
+            let at = fields.required("api_service", faults)?;
+            let service = targets.api_services.resolve(&at, faults)?;
+            Some(found(service, Scope::Service))
+        }
+    }
+}
+
+fn found<T>(found: &Found<T>, scope: impl Fn(Arc<T>) -> Scope) -> Target {
+    Target {
+        scope: found
+            .entity
+            .as_ref()
+            .map(|entity| scope(Arc::clone(entity))),
+        is_active: found.is_active,
+    }
+}

@@ -1,0 +1,121 @@
+//! A rate limit: the `spec` of a policy, or `rate_limit` of a route.
+
+use crate::document::At;
+use crate::document::Fault;
+use crate::document::Mapping;
+use crate::platform::Cost;
+use crate::platform::Key;
+use crate::platform::Metadata;
+use crate::platform::RateLimit;
+use crate::platform::document::text;
+use crate::rule::limit::Unit;
+
+pub(super) fn read(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<RateLimit> {
+    let mut fields = at.mapping(faults)?;
+    let requests = fields.required("requests_per_unit", faults);
+    let requests = requests.and_then(|at| count(&at, faults));
+    let unit = fields.required("unit", faults);
+    let unit = unit.and_then(|at| unit_named(&at, faults));
+    if let Some(at) = fields.optional("type") {
+        text::supported(&at, &[("Global", Some(())), ("Local", None)], faults);
+    }
+    let key = match fields.optional("key") {
+        None => Some(Key::All),
+        Some(at) => key(&at, faults),
+    };
+    if let Some(at) = fields.optional("shared")
+        && at.boolean(faults) == Some(true)
+    {
+        faults.push(at.fault("`shared: true` is not supported yet"));
+    }
+    let shadow = fields.optional("shadow");
+    let shadow = shadow.and_then(|at| at.boolean(faults));
+    let cost = fields.optional("cost");
+    let cost = cost.and_then(|at| cost_of(&at, faults));
+    fields.unsupported("burst", faults);
+    fields.finish(faults);
+    Some(RateLimit {
+        requests: requests?,
+        unit: unit?,
+        key: key?,
+        shadow: shadow.unwrap_or(false),
+        cost: cost.unwrap_or_default(),
+    })
+}
+
+fn unit_named(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Unit> {
+    let name = at.text(faults)?;
+    let unit = Unit::named(name);
+    if unit.is_none() {
+        let expected = text::alternatives(Unit::ALL.iter().map(|unit| unit.name()), "");
+        faults.push(at.fault(format!("unknown unit `{name}`: {expected}")));
+    }
+    unit
+}
+
+fn count(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<u32> {
+    let number = at.number(0, u64::from(u32::MAX), faults)?;
+    u32::try_from(number).ok()
+}
+
+#[derive(Clone, Copy)]
+enum By {
+    ClientIp,
+    Header,
+}
+
+fn key(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Key> {
+    let mut fields = at.mapping(faults)?;
+    let by = fields.required("by", faults).and_then(|at| {
+        text::supported(
+            &at,
+            &[
+                ("client_ip", Some(By::ClientIp)),
+                ("header", Some(By::Header)),
+                ("user", None),
+                ("consumer", None),
+            ],
+            faults,
+        )
+    });
+    let key = match by {
+        None => {
+            // What it would be for is unknown, so it is not judged.
+            fields.optional("name");
+            None
+        }
+        Some(By::ClientIp) => Some(Key::ClientIp),
+        Some(By::Header) => header(&mut fields, faults),
+    };
+    fields.finish(faults);
+    key
+}
+
+fn header(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Key> {
+    let at = fields.required("name", faults)?;
+    text::token(&at, faults).map(Key::Header)
+}
+
+fn cost_of(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Cost> {
+    let mut fields = at.mapping(faults)?;
+    let request = fields.optional("request");
+    let request = request.and_then(|at| count(&at, faults));
+    let response = fields.optional("response");
+    let response = response.and_then(|at| metadata(&at, faults));
+    fields.finish(faults);
+    Some(Cost { request, response })
+}
+
+fn metadata(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Metadata> {
+    let mut fields = at.mapping(faults)?;
+    let mut text = |key, faults: &mut Vec<Fault>| {
+        let at = fields.required(key, faults)?;
+        text::checked(&at, faults, "a name", |text| !text.is_empty())
+    };
+    let (namespace, key) = (text("namespace", faults), text("key", faults));
+    fields.finish(faults);
+    Some(Metadata {
+        namespace: namespace?,
+        key: key?,
+    })
+}

@@ -1,0 +1,184 @@
+//! `kind: Route`.
+
+mod backends;
+mod matching;
+
+use std::sync::Arc;
+
+use crate::document::At;
+use crate::document::Fault;
+use crate::document::Mapping;
+use crate::platform::ApiService;
+use crate::platform::Backend;
+use crate::platform::Gateway;
+use crate::platform::Route;
+use crate::platform::document::entities::Entities;
+use crate::platform::document::entities::Read;
+use crate::platform::document::rate_limit;
+use crate::platform::document::text;
+use crate::platform::hostname::Hostname;
+
+/// What routes refer to.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'p> {
+    pub gateways: &'p Entities<Gateway>,
+    pub backends: &'p Entities<Backend>,
+    pub api_services: &'p Entities<ApiService>,
+}
+
+pub(super) fn read(
+    surroundings: &Surroundings<'_>,
+    name: &str,
+    fields: &mut Mapping<'_>,
+    faults: &mut Vec<Fault>,
+) -> Read<Route> {
+    let status = status(fields, faults);
+    let service = fields.required("api_service", faults);
+    let service = service.and_then(|at| surroundings.api_services.resolve(&at, faults));
+    let gateway = fields.required("gateway", faults);
+    let gateway = gateway.and_then(|at| surroundings.gateways.resolve(&at, faults));
+    let is_active = status
+        && service.is_none_or(|service| service.is_active)
+        && gateway.is_none_or(|gateway| gateway.is_active);
+    let gateway = gateway.and_then(|gateway| gateway.entity.clone());
+    let listener = listener(gateway.as_deref(), fields, faults);
+    let hostnames = hostnames(fields, faults);
+    let path = matching::path(fields, faults);
+    let methods = matching::methods(fields, faults);
+    let headers = matching::headers(fields, faults);
+    let query_params = matching::query_params(fields, faults);
+    let backends = backends::read(surroundings.backends, is_active, fields, faults);
+    let tags = fields.optional("tags");
+    let tags = tags.map(|at| text::labels(&at, faults)).unwrap_or_default();
+    let limit = fields.optional("rate_limit");
+    let limit = limit.and_then(|at| rate_limit::read(&at, faults));
+    no_authentication(fields, faults);
+    for key in ["priority", "timeouts", "auth_config", "retry", "timeout"] {
+        fields.unsupported(key, faults);
+    }
+    let build = || {
+        Some(Route {
+            name: name.to_owned(),
+            api_service: Arc::clone(service?.entity.as_ref()?),
+            gateway: gateway?,
+            listener,
+            hostnames: hostnames.iter().map(|(_, name)| name.clone()).collect(),
+            path: path?,
+            methods,
+            headers,
+            query_params,
+            backends: backends?,
+            tags,
+            rate_limit: limit,
+        })
+    };
+    let entity = build();
+    if let Some(route) = &entity {
+        attaches(route, &hostnames, fields.at(), faults);
+    }
+    Read { entity, is_active }
+}
+
+fn status(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> bool {
+    let names = [("active", true), ("inactive", false), ("draft", false)];
+    let status = fields.optional("status");
+    status.is_none_or(|at| at.one_of(&names, faults).unwrap_or(true))
+}
+
+/// The index of the listener that the route names.
+fn listener(
+    gateway: Option<&Gateway>,
+    fields: &mut Mapping<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<usize> {
+    let at = fields.optional("listener")?;
+    let name = at.text(faults)?;
+    let listeners = &gateway?.listeners;
+    let index = listeners.iter().position(|listener| listener.name == name);
+    match index.map(|index| &listeners[index]) {
+        None => {
+            let gateway = &gateway?.name;
+            let names = listeners.iter().map(|listener| listener.name.as_str());
+            let expected = text::alternatives(names, "but it has none");
+            let message = format!("unknown listener `{name}` of gateway `{gateway}`: {expected}");
+            faults.push(at.fault(message));
+        }
+        Some(listener) if !listener.protocol.carries_routes() => {
+            let message = format!("listener `{name}` is of protocol TLS: expected HTTP or HTTPS");
+            faults.push(at.fault(message));
+        }
+        Some(_) => {}
+    }
+    index
+}
+
+fn hostnames<'n>(fields: &mut Mapping<'n>, faults: &mut Vec<Fault>) -> Vec<(At<'n>, Hostname)> {
+    let Some(at) = fields.optional("hostnames") else {
+        return Vec::new();
+    };
+    let items = at.items(faults);
+    at_most(MAX_HOSTNAMES, "hostnames", &at, items.len(), faults);
+    let mut hostnames: Vec<(At<'n>, Hostname)> = Vec::with_capacity(items.len());
+    for item in items {
+        let Some(hostname) = text::hostname(&item, faults) else {
+            continue;
+        };
+        if hostnames.iter().any(|(_, seen)| *seen == hostname) {
+            faults.push(item.fault(format!("`{hostname}` stands here twice")));
+        }
+        hostnames.push((item, hostname));
+    }
+    hostnames
+}
+
+/// How many hostnames Gateway API lets a route have.
+const MAX_HOSTNAMES: usize = 16;
+
+/// Reports a list that is longer than Gateway API has it.
+fn at_most(max: usize, what: &str, at: &At<'_>, found: usize, faults: &mut Vec<Fault>) {
+    if found > max {
+        faults.push(at.fault(format!("expected at most {max} {what}, found {found}")));
+    }
+}
+
+/// Reports what keeps a route from attaching to its gateway.
+fn attaches(route: &Route, hostnames: &[(At<'_>, Hostname)], at: &At<'_>, faults: &mut Vec<Fault>) {
+    let gateway = &route.gateway.name;
+    if route.listeners().next().is_none() {
+        let message = format!("gateway `{gateway}` has no listener of protocol HTTP or HTTPS");
+        faults.push(at.fault(message));
+        return;
+    }
+    for (at, hostname) in hostnames {
+        let has_it = |own: &Option<Hostname>| {
+            own.as_ref()
+                .is_none_or(|own| own.intersection(hostname).is_some())
+        };
+        if !route.listeners().any(|listener| has_it(&listener.hostname)) {
+            let own = route
+                .listeners()
+                .filter_map(|listener| listener.hostname.as_ref());
+            let expected = text::alternatives(own.map(Hostname::as_str), "");
+            let message = format!("`{hostname}` is no host of gateway `{gateway}`: {expected}");
+            faults.push(at.fault(message));
+        }
+    }
+}
+
+fn no_authentication(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) {
+    let Some(at) = fields.optional("auth_mode") else {
+        return;
+    };
+    text::supported(
+        &at,
+        &[
+            ("none", Some(())),
+            ("apikey", None),
+            ("api-key", None),
+            ("jwt", None),
+            ("oauth2", None),
+            ("oidc", None),
+        ],
+        faults,
+    );
+}

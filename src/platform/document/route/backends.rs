@@ -1,0 +1,92 @@
+//! `backend_refs` of a route: where its requests go, and in which shares.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::document::At;
+use crate::document::Fault;
+use crate::document::Mapping;
+use crate::platform::Backend;
+use crate::platform::WeightedBackend;
+use crate::platform::document::entities::Entities;
+use crate::platform::document::route::at_most;
+
+/// The backends of a route, when all of them are good.
+pub(super) fn read(
+    backends: &Entities<Backend>,
+    is_active: bool,
+    fields: &mut Mapping<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<Vec<WeightedBackend>> {
+    let at = fields.required("backend_refs", faults)?;
+    let items = at.items(faults);
+    if items.is_empty() {
+        faults.push(at.fault("expected at least one backend"));
+        return None;
+    }
+    at_most(MAX_BACKENDS, "backends", &at, items.len(), faults);
+    let n_items = items.len();
+    let mut lines = HashMap::new();
+    let mut read = Vec::with_capacity(n_items);
+    for item in &items {
+        let Some(weighted) = backend_ref(backends, is_active, item, faults) else {
+            continue;
+        };
+        let name = &weighted.backend.name;
+        if let Some(line) = lines.insert(name.clone(), item.line()) {
+            faults.push(item.fault(format!("backend `{name}` stands on line {line} already")));
+        }
+        read.push(weighted);
+    }
+    if read.len() < n_items {
+        return None;
+    }
+    weigh(&read, &at, faults);
+    Some(read)
+}
+
+/// How many backends Gateway API lets a route have.
+const MAX_BACKENDS: usize = 16;
+
+fn backend_ref(
+    backends: &Entities<Backend>,
+    is_active: bool,
+    at: &At<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<WeightedBackend> {
+    let mut fields = at.mapping(faults)?;
+    let at = fields.required("backend", faults);
+    let found = at.as_ref().and_then(|at| backends.resolve(at, faults));
+    let weight_at = fields.optional("weight");
+    let weight = weight_at.as_ref().and_then(|at| at.number(0, 100, faults));
+    let has_fault = weight_at.is_some() && weight.is_none();
+    fields.finish(faults);
+    let found = found?;
+    if is_active && !found.is_active {
+        let at = at?;
+        let name = at.text(faults)?;
+        faults.push(at.fault(format!(
+            "backend `{name}` is inactive, but the route is active"
+        )));
+    }
+    let backend = Arc::clone(found.entity.as_ref()?);
+    let weight = weight.and_then(|weight| u8::try_from(weight).ok());
+    (!has_fault).then_some(WeightedBackend { backend, weight })
+}
+
+/// Reports weights that do not share out the whole.
+fn weigh(backends: &[WeightedBackend], at: &At<'_>, faults: &mut Vec<Fault>) {
+    let weights: Vec<u32> = backends
+        .iter()
+        .filter_map(|it| it.weight.map(u32::from))
+        .collect();
+    if weights.is_empty() {
+        return;
+    }
+    let sum: u32 = weights.iter().sum();
+    if weights.len() < backends.len() {
+        faults.push(at.fault("expected a weight for each backend or for none"));
+    } else if sum != 100 {
+        faults.push(at.fault(format!("expected weights that sum to 100, found {sum}")));
+    }
+}

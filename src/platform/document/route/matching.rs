@@ -1,0 +1,228 @@
+//! What a route matches: paths, methods, headers, query parameters.
+
+use regex_syntax::ast;
+
+use crate::document::At;
+use crate::document::Fault;
+use crate::document::Mapping;
+use crate::platform::HeaderMatch;
+use crate::platform::HeaderValue;
+use crate::platform::Method;
+use crate::platform::PathMatch;
+use crate::platform::QueryMatch;
+use crate::platform::QueryValue;
+use crate::platform::document::route::at_most;
+use crate::platform::document::text;
+
+/// The path, of which there must be exactly one kind.
+pub(super) fn path(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<PathMatch> {
+    let prefix = fields.optional("path_prefix");
+    let exact = fields.optional("path_exact");
+    let regex = fields.optional("path_regex");
+    match (prefix, exact, regex) {
+        (Some(at), None, None) => plain_path(&at, faults).map(PathMatch::Prefix),
+        (None, Some(at), None) => plain_path(&at, faults).map(PathMatch::Exact),
+        (None, None, Some(at)) => regex_of(&at, MAX_PATH, faults).map(PathMatch::Regex),
+        (prefix, exact, regex) => {
+            let names = ["path_prefix", "path_exact", "path_regex"];
+            let has = [prefix.is_some(), exact.is_some(), regex.is_some()];
+            let found = names
+                .iter()
+                .zip(has)
+                .filter_map(|(name, has)| has.then_some(*name));
+            let found: Vec<&str> = found.collect();
+            let found = match found.as_slice() {
+                [] => "none".to_owned(),
+                found => found.join(" and "),
+            };
+            let expected = "expected one of path_prefix, path_exact and path_regex";
+            faults.push(fields.at().fault(format!("{expected}, found {found}")));
+            None
+        }
+    }
+}
+
+/// A path as Gateway API has it, which is one that no proxy on the way writes differently.
+fn plain_path(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<String> {
+    let path = at.text(faults)?;
+    let refused = ["//", "/./", "/../", "%2f", "%2F"];
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-/._~!$&'()*+,;=:@%".contains(&byte);
+    let reason = if !path.starts_with('/') {
+        "begin with `/`".to_owned()
+    } else if path.len() > MAX_PATH {
+        format!("have at most {MAX_PATH} characters")
+    } else if let Some(part) = refused.iter().find(|part| path.contains(**part)) {
+        format!("not have `{part}` in it")
+    } else if path.ends_with("/..") || path.ends_with("/.") {
+        "not end with a dot as its last element".to_owned()
+    } else if !path.bytes().all(is_plain) || !has_whole_escapes(path) {
+        "be percent-encoded, without query and fragment".to_owned()
+    } else {
+        return Some(path.to_owned());
+    };
+    faults.push(at.fault(format!("`{path}` is not a path: it must {reason}")));
+    None
+}
+
+const MAX_PATH: usize = 1_024;
+
+fn has_whole_escapes(path: &str) -> bool {
+    let mut escapes = path.split('%').skip(1);
+    escapes.all(|it| it.len() >= 2 && it.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()))
+}
+
+pub(super) fn methods(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Vec<Method> {
+    let Some(at) = fields.optional("methods") else {
+        return Vec::new();
+    };
+    let mut methods = Vec::new();
+    for item in at.items(faults) {
+        let Some(method) = item.one_of(&Method::NAMES, faults) else {
+            continue;
+        };
+        if methods.contains(&method) {
+            faults.push(item.fault(format!("`{}` stands here twice", method.name())));
+        }
+        methods.push(method);
+    }
+    methods
+}
+
+#[derive(Clone, Copy)]
+enum Comparison {
+    Exact,
+    Present,
+    Regex,
+}
+
+pub(super) fn headers(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Vec<HeaderMatch> {
+    let Some(at) = fields.optional("headers") else {
+        return Vec::new();
+    };
+    let items = at.items(faults);
+    at_most(MAX_HEADERS, "headers", &at, items.len(), faults);
+    let mut headers: Vec<HeaderMatch> = Vec::with_capacity(items.len());
+    for item in items {
+        let Some(header) = header(&item, faults) else {
+            continue;
+        };
+        let is_same = |seen: &HeaderMatch| seen.name.eq_ignore_ascii_case(&header.name);
+        if headers.iter().any(is_same) {
+            faults.push(item.fault(format!("header `{}` stands here twice", header.name)));
+        }
+        headers.push(header);
+    }
+    headers
+}
+
+fn header(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<HeaderMatch> {
+    let mut fields = at.mapping(faults)?;
+    let name = fields.required("name", faults);
+    let name = name.and_then(|at| text::token(&at, faults));
+    let names = [
+        ("Exact", Comparison::Exact),
+        ("RegularExpression", Comparison::Regex),
+        ("Present", Comparison::Present),
+    ];
+    let value = match comparison(&names, &mut fields, faults) {
+        None => {
+            fields.optional("value");
+            None
+        }
+        Some(Comparison::Exact) => {
+            let at = fields.required("value", faults);
+            let value = at.and_then(|at| value(&at, MAX_HEADER_VALUE, faults));
+            value.map(HeaderValue::Exact)
+        }
+        Some(Comparison::Regex) => {
+            let at = fields.required("value", faults);
+            let value = at.and_then(|at| regex_of(&at, MAX_HEADER_VALUE, faults));
+            value.map(HeaderValue::Regex)
+        }
+        Some(Comparison::Present) => {
+            if let Some(at) = fields.optional("value") {
+                faults.push(at.fault("a header of type Present has no value"));
+            }
+            Some(HeaderValue::Present)
+        }
+    };
+    fields.finish(faults);
+    Some(HeaderMatch {
+        name: name?,
+        value: value?,
+    })
+}
+
+/// How many headers and query parameters Gateway API lets a match have.
+const MAX_HEADERS: usize = 16;
+const MAX_HEADER_VALUE: usize = 4_096;
+const MAX_QUERY_VALUE: usize = 1_024;
+
+pub(super) fn query_params(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Vec<QueryMatch> {
+    let Some(at) = fields.optional("query_params") else {
+        return Vec::new();
+    };
+    let items = at.items(faults);
+    at_most(MAX_HEADERS, "query parameters", &at, items.len(), faults);
+    let mut params: Vec<QueryMatch> = Vec::with_capacity(items.len());
+    for item in items {
+        let Some(param) = query_param(&item, faults) else {
+            continue;
+        };
+        if params.iter().any(|seen| seen.name == param.name) {
+            faults.push(item.fault(format!("parameter `{}` stands here twice", param.name)));
+        }
+        params.push(param);
+    }
+    params
+}
+
+fn query_param(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<QueryMatch> {
+    let mut fields = at.mapping(faults)?;
+    let name = fields.required("name", faults);
+    let name = name.and_then(|at| text::token(&at, faults));
+    let names = [
+        ("Exact", Comparison::Exact),
+        ("RegularExpression", Comparison::Regex),
+    ];
+    let comparison = comparison(&names, &mut fields, faults);
+    let at = fields.required("value", faults);
+    fields.finish(faults);
+    let at = at?;
+    let value = match comparison? {
+        Comparison::Regex => QueryValue::Regex(regex_of(&at, MAX_QUERY_VALUE, faults)?),
+        _ => QueryValue::Exact(value(&at, MAX_QUERY_VALUE, faults)?),
+    };
+    Some(QueryMatch { name: name?, value })
+}
+
+/// How values are compared: exactly, unless `type` says otherwise.
+fn comparison(
+    names: &[(&str, Comparison)],
+    fields: &mut Mapping<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<Comparison> {
+    match fields.optional("type") {
+        None => Some(Comparison::Exact),
+        Some(at) => at.one_of(names, faults),
+    }
+}
+
+fn value(at: &At<'_>, max: usize, faults: &mut Vec<Fault>) -> Option<String> {
+    let expected = format!("a value of 1 to {max} characters");
+    text::checked(at, faults, &expected, |text| {
+        (1..=max).contains(&text.len())
+    })
+}
+
+/// An expression that Envoy, too, can read.
+fn regex_of(at: &At<'_>, max: usize, faults: &mut Vec<Fault>) -> Option<String> {
+    let text = value(at, max, faults)?;
+    if let Err(error) = ast::parse::Parser::new().parse(&text) {
+        let message = format!("`{text}` is not a regular expression: {}", error.kind());
+        faults.push(at.fault(message));
+        return None;
+    }
+    Some(text)
+}

@@ -1,0 +1,230 @@
+use crate::platform::Cost;
+use crate::platform::Key;
+use crate::platform::Metadata;
+use crate::platform::RateLimit;
+use crate::platform::Scope;
+use crate::platform::document::tests::check;
+use crate::platform::document::tests::good;
+use crate::rule::limit::Unit;
+
+#[test]
+fn a_policy_has_a_scope_and_a_limit() {
+    let platform = good(
+        "kind: Policy
+name: p1
+scope: route
+route: base
+type: rate-limit
+enabled: true
+priority: 10
+spec:
+  requests_per_unit: 100
+  unit: Minute
+  type: Global
+  key: {by: header, name: x-user-id}
+  shared: false
+  shadow: true
+  cost: {request: 0, response: {namespace: ns, key: tokens}}",
+    );
+    let policy = &platform.policies[0];
+    assert_eq!((&*policy.name, policy.priority), ("p1", 10));
+    assert!(matches!(&policy.scope, Scope::Route(route) if route.name == "base"));
+    let response = Metadata {
+        namespace: "ns".to_owned(),
+        key: "tokens".to_owned(),
+    };
+    let expected = RateLimit {
+        requests: 100,
+        unit: Unit::Minute,
+        key: Key::Header("x-user-id".to_owned()),
+        shadow: true,
+        cost: Cost {
+            request: Some(0),
+            response: Some(response),
+        },
+    };
+    assert_eq!(policy.rate_limit, expected);
+}
+
+#[test]
+fn little_has_to_be_said() {
+    let platform = good(&policy("requests_per_unit: 0, unit: year"));
+    let policy = &platform.policies[0];
+    assert_eq!((policy.priority, &policy.scope), (0, &Scope::Global));
+    let limit = &policy.rate_limit;
+    assert_eq!((&limit.key, limit.shadow), (&Key::All, false));
+    assert_eq!(limit.cost, Cost::default());
+}
+
+#[test]
+fn the_scope_says_what_is_named() {
+    scope(
+        "scope: planet",
+        &["t.yaml:3: scope: unknown value `planet`: expected global, service or route"],
+    );
+    scope(
+        "scope: global\nroute: base\napi_service: api",
+        &[
+            "t.yaml:4: route: `route` is for scope route",
+            "t.yaml:5: api_service: `api_service` is for scope service",
+        ],
+    );
+    scope(
+        "scope: service\nroute: base",
+        &[
+            "t.yaml:4: route: `route` is for scope route",
+            "t.yaml:1: `api_service` is missing",
+        ],
+    );
+    scope(
+        "scope: route\nroute: bose",
+        &["t.yaml:4: route: unknown route `bose`: expected base"],
+    );
+    scope(
+        "scope: service\napi_service: apo",
+        &["t.yaml:4: api_service: unknown API service `apo`: expected api or api-off"],
+    );
+}
+
+#[test]
+fn what_is_disabled_or_for_something_inactive_limits_nothing() {
+    let rest = "type: rate-limit, spec: {requests_per_unit: 1, unit: day}";
+    for target in [
+        "scope: global, enabled: false",
+        "scope: service, api_service: api-off",
+    ] {
+        let platform = good(&format!("{{kind: Policy, name: p1, {target}, {rest}}}"));
+        assert_eq!(platform.policies, [], "{target}");
+    }
+    let platform = good(&format!(
+        "{{kind: Policy, name: p1, scope: route, route: draft, {rest}}}
+---
+{{kind: Route, name: draft, status: draft, api_service: api, gateway: gw, path_prefix: /, backend_refs: [{{backend: up}}]}}"
+    ));
+    assert_eq!(platform.policies, []);
+}
+
+#[test]
+fn other_types_are_not_supported_yet() {
+    for kind in [
+        "cors",
+        "retry",
+        "timeout",
+        "circuit-breaker",
+        "header-modifier",
+    ] {
+        check(
+            &format!("kind: Policy\nname: p1\nscope: global\ntype: {kind}\nspec: {{x: y}}"),
+            &[&format!("t.yaml:4: type: `{kind}` is not supported yet")],
+        );
+    }
+    check(
+        "kind: Policy\nname: p1\nscope: global\ntype: ratelimit\nspec: {}",
+        &[
+            "t.yaml:4: type: unknown value `ratelimit`: expected rate-limit, cors, retry, timeout, circuit-breaker, header-modifier, url-rewrite or request-redirect",
+        ],
+    );
+}
+
+#[test]
+fn a_mistyped_unit_is_told_the_units() {
+    spec(
+        "requests_per_unit: 1, unit: hours",
+        &[
+            "spec.unit: unknown unit `hours`: expected second, minute, hour, day, week, month or year",
+        ],
+    );
+}
+
+#[test]
+fn a_limit_is_checked_field_by_field() {
+    spec(
+        "requests_per_unit: -1, unit: day, per: x",
+        &[
+            "spec.requests_per_unit: expected a whole number from 0 to 4294967295, found `-1`",
+            "spec.per: unknown key `per`: expected requests_per_unit, unit, type, key, shared, shadow or cost",
+        ],
+    );
+    spec(
+        "priority: 1",
+        &[
+            "spec: `requests_per_unit` is missing",
+            "spec: `unit` is missing",
+            "spec.priority: unknown key `priority`: expected requests_per_unit, unit, type, key, shared, shadow or cost",
+        ],
+    );
+    limit("key: {by: header}", &["spec.key: `name` is missing"]);
+    limit(
+        "key: {by: header, name: 'x y'}",
+        &["spec.key.name: `x y` is not the name of a header or query parameter"],
+    );
+    limit(
+        "key: {by: client_ip, name: x}",
+        &["spec.key.name: unknown key `name`: expected by"],
+    );
+    limit(
+        "key: {by: moon, name: x}",
+        &["spec.key.by: unknown value `moon`: expected client_ip, header, user or consumer"],
+    );
+    limit(
+        "cost: {request: a, response: {namespace: '', value: x}, x: y}",
+        &[
+            "spec.cost.request: expected a whole number from 0 to 4294967295, found `a`",
+            "spec.cost.response.namespace: `` is not a name",
+            "spec.cost.response: `key` is missing",
+            "spec.cost.response.value: unknown key `value`: expected namespace or key",
+            "spec.cost.x: unknown key `x`: expected request or response",
+        ],
+    );
+    limit(
+        "shadow: on",
+        &["spec.shadow: expected true or false, found `on`"],
+    );
+}
+
+#[test]
+fn what_is_not_supported_yet_is_refused_by_name() {
+    limit("burst: 20", &["spec.burst: `burst` is not supported yet"]);
+    limit("type: Local", &["spec.type: `Local` is not supported yet"]);
+    limit(
+        "shared: true",
+        &["spec.shared: `shared: true` is not supported yet"],
+    );
+    for by in ["user", "consumer"] {
+        limit(
+            &format!("key: {{by: {by}}}"),
+            &[&format!("spec.key.by: `{by}` is not supported yet")],
+        );
+    }
+}
+
+fn policy(spec: &str) -> String {
+    format!("{{kind: Policy, name: p1, scope: global, type: rate-limit, spec: {{{spec}}}}}")
+}
+
+#[track_caller]
+fn scope(scope: &str, expected: &[&str]) {
+    let rest = "type: rate-limit\nspec: {requests_per_unit: 1, unit: day}";
+    check(
+        &format!("kind: Policy\nname: p1\n{scope}\n{rest}"),
+        expected,
+    );
+}
+
+#[track_caller]
+fn limit(field: &str, expected: &[&str]) {
+    spec(
+        &format!("requests_per_unit: 1, unit: day, {field}"),
+        expected,
+    );
+}
+
+#[track_caller]
+fn spec(spec: &str, expected: &[&str]) {
+    let expected: Vec<String> = expected
+        .iter()
+        .map(|it| format!("t.yaml:1: {it}"))
+        .collect();
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    check(&policy(spec), &expected);
+}

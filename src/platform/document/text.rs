@@ -1,0 +1,139 @@
+//! Texts of platform documents: names, hosts, labels, choices.
+
+use std::collections::BTreeMap;
+
+use crate::document::At;
+use crate::document::Fault;
+use crate::platform::hostname::Hostname;
+use crate::platform::hostname::is_dns_label;
+use crate::platform::hostname::is_dns_name;
+
+/// The name of an entity.
+pub(super) fn name(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<String> {
+    let expected = "a name: 2 to 63 of a-z, 0-9 and inner hyphens";
+    checked(at, faults, expected, |text| {
+        text.len() > 1 && is_dns_label(text)
+    })
+}
+
+/// A text that fulfils a condition, else a fault that says what was expected.
+pub(super) fn checked(
+    at: &At<'_>,
+    faults: &mut Vec<Fault>,
+    expected: &str,
+    holds: impl Fn(&str) -> bool,
+) -> Option<String> {
+    let text = at.text(faults)?;
+    if !holds(text) {
+        faults.push(at.fault(format!("`{text}` is not {expected}")));
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// A host name, with or without a wildcard.
+pub(super) fn hostname(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Hostname> {
+    match Hostname::try_from(at.text(faults)?) {
+        Ok(hostname) => Some(hostname),
+        Err(error) => {
+            faults.push(at.fault(error.to_string()));
+            None
+        }
+    }
+}
+
+/// A port.
+pub(super) fn port(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<u16> {
+    let number = at.number(1, u64::from(u16::MAX), faults)?;
+    u16::try_from(number).ok()
+}
+
+/// The name of a header or query parameter.
+pub(super) fn token(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<String> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let expected = "the name of a header or query parameter";
+    checked(at, faults, expected, |text| {
+        (1..=256).contains(&text.len()) && text.bytes().all(is_token)
+    })
+}
+
+/// One of a few names; those that stand for nothing are not supported yet.
+pub(super) fn supported<T: Copy>(
+    at: &At<'_>,
+    names: &[(&str, Option<T>)],
+    faults: &mut Vec<Fault>,
+) -> Option<T> {
+    let value = at.one_of(names, faults)?;
+    if value.is_none() {
+        let text = at.text(faults)?;
+        faults.push(at.fault(format!("`{text}` is not supported yet")));
+    }
+    value
+}
+
+/// Labels of a Kubernetes object.
+pub(super) fn labels(at: &At<'_>, faults: &mut Vec<Fault>) -> BTreeMap<String, String> {
+    let Some(fields) = at.mapping(faults) else {
+        return BTreeMap::new();
+    };
+    let mut labels = BTreeMap::new();
+    for (key, at) in fields.into_entries() {
+        if !is_label_key(key) {
+            faults.push(at.fault(format!("`{key}` is not the key of a Kubernetes label")));
+        } else if key.starts_with("app.kubernetes.io/") {
+            faults.push(at.fault(format!(
+                "`{key}` is not free: slidegate sets labels of that kind"
+            )));
+        } else if let Some(value) = label(&at, faults) {
+            labels.insert(key.to_owned(), value);
+        }
+    }
+    labels
+}
+
+/// The value of a Kubernetes label.
+pub(super) fn label(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<String> {
+    let expected = "a label: at most 63 letters, digits and inner `-`, `_` and `.`";
+    checked(at, faults, expected, |text| {
+        text.is_empty() || is_label_name(text)
+    })
+}
+
+fn is_label_key(key: &str) -> bool {
+    let (prefix, name) = key.rsplit_once('/').unwrap_or(("x", key));
+    is_dns_name(prefix) && is_label_name(name)
+}
+
+fn is_label_name(text: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_end = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    bytes.len() <= 63
+        && bytes.iter().copied().all(is_inner)
+        && is_end(bytes.first())
+        && is_end(bytes.last())
+}
+
+/// Names for a message: `expected a, b or c`, or `none` when there are none. Of many, the first
+/// few.
+pub(super) fn alternatives<'a>(names: impl Iterator<Item = &'a str>, none: &str) -> String {
+    let names: Vec<&str> = names.collect();
+    match names.as_slice() {
+        [] => none.to_owned(),
+        [only] => format!("expected {only}"),
+        [init @ .., last] if init.len() < MAX_NAMES => {
+            format!("expected {} or {last}", init.join(", "))
+        }
+        many => {
+            let (named, rest) = many.split_at(MAX_NAMES);
+            format!(
+                "expected {} or one of {} more",
+                named.join(", "),
+                rest.len()
+            )
+        }
+    }
+}
+
+/// How many names a message lists.
+const MAX_NAMES: usize = 10;
