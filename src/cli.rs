@@ -34,7 +34,9 @@ fn dispatch(settings: &Settings) -> Result<(), TaskError> {
     match &settings.command {
         Command::Generate(settings) => generate::run(settings, &mut output),
         Command::Serve(settings) => serve::run(settings),
-        Command::Validate(settings) => validate::run(settings, &mut output),
+        Command::Validate(settings) => {
+            validate::run(settings, &mut output, &mut io::stderr().lock())
+        }
     }
 }
 

@@ -1,16 +1,28 @@
 //! The rules in force come from here: read whole, then applied; the last good set stays.
 
+pub mod change;
+pub mod documents;
 pub mod file;
 pub mod platform;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
+use crate::document::Fault;
 use crate::document::Faults;
+use crate::metrics::SourceMetrics;
 use crate::rule::Domain;
 use crate::rule::document;
+use crate::shutdown::TaskError;
+use crate::source::change::Changes;
+use crate::source::documents::Documents;
+use crate::source::documents::Form;
+use crate::source::file::File;
 
 /// Where the rules come from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Sources {
     /// Files and directories of rules.
     pub rules: Vec<PathBuf>,
@@ -26,21 +38,153 @@ pub struct Sources {
 ///
 /// Every fault of every file. Two domains of one name are a fault, wherever they stand.
 pub fn load(sources: &Sources) -> Result<Vec<Domain>, Faults> {
-    let mut faults = Vec::new();
-    let mut placed = Vec::new();
-    match file::read(&sources.rules) {
-        Ok(files) => {
-            for file in files {
-                match crate::document::node::parse(&file.name, &file.text) {
-                    Ok(documents) => {
-                        placed.extend(document::domains(&file.name, &documents, &mut faults));
-                    }
-                    Err(fault) => faults.push(fault),
-                }
+    Contents::read(sources).domains(&sources.namespace)
+}
+
+/// Reads files and directories in which rules and platform documents may be mixed.
+///
+/// # Errors
+///
+/// Every fault of every file.
+pub fn load_mixed(paths: &[PathBuf], namespace: &str) -> Result<Vec<Domain>, Faults> {
+    let mut unread = Vec::new();
+    let files = file::read_all(paths, &mut unread);
+    let mut documents = Documents::new(unread);
+    for file in files {
+        documents.add(&file, Form::of);
+    }
+    documents.domains(namespace)
+}
+
+/// Applies the rules now and after each change, until told to stop.
+///
+/// A change with faults is refused: each is logged, and what was applied before stays in force.
+/// What cannot be read or watched is looked at again every second.
+///
+/// # Errors
+///
+/// None but for a panic while reading.
+pub async fn watch(
+    sources: Sources,
+    apply: impl Fn(Vec<Domain>),
+    metrics: SourceMetrics,
+    stop: CancellationToken,
+) -> Result<(), TaskError> {
+    let mut last = None;
+    let mut unwatched = Vec::new();
+    loop {
+        // Files are read and parsed aside: the thread may have requests to answer.
+        let (of, before) = (sources.clone(), last.take());
+        let look = move || Look::at(&of, before.as_ref());
+        let look = tokio::task::spawn_blocking(look).await?;
+        if let Some(outcome) = look.outcome {
+            put_in_force(outcome, &apply, &metrics);
+        }
+        if look.changes.unwatched() != unwatched {
+            unwatched = look.changes.unwatched().to_vec();
+            for reason in &unwatched {
+                tracing::warn!("{reason}: looking every second instead");
             }
         }
-        Err(unread) => faults.extend(unread),
+        let is_whole = unwatched.is_empty() && look.contents.unread.is_empty();
+        let patience = if is_whole { PATIENCE } else { RETRY };
+        last = Some(look.contents);
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = look.changes.settle(patience) => {}
+        }
     }
-    let domains = document::distinct(placed, &mut faults);
-    Faults::none_or(faults, domains)
+}
+
+/// How long nothing is looked at while everything is watched; some file systems report nothing.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long nothing is looked at while something cannot be read or watched.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// One look at the sources.
+struct Look {
+    changes: Changes,
+    contents: Contents,
+    /// The rules, unless nothing has changed since the last look.
+    outcome: Option<Result<Vec<Domain>, Faults>>,
+}
+
+impl Look {
+    fn at(sources: &Sources, last: Option<&Contents>) -> Self {
+        let paths = [sources.rules.as_slice(), &sources.platform].concat();
+        loop {
+            // First watched, then read: what changes in between is seen by the next look.
+            let changes = Changes::of(&paths);
+            let contents = Contents::read(sources);
+            if changes.lead_elsewhere(&paths) {
+                continue;
+            }
+            let is_new = last != Some(&contents);
+            let outcome = is_new.then(|| contents.domains(&sources.namespace));
+            return Self {
+                changes,
+                contents,
+                outcome,
+            };
+        }
+    }
+}
+
+/// What stood in the files at one moment.
+#[derive(Debug, Eq, PartialEq)]
+struct Contents {
+    rules: Vec<File>,
+    platform: Vec<File>,
+    unread: Vec<Fault>,
+}
+
+impl Contents {
+    fn read(sources: &Sources) -> Self {
+        let mut unread = Vec::new();
+        Self {
+            rules: file::read_all(&sources.rules, &mut unread),
+            platform: file::read_all(&sources.platform, &mut unread),
+            unread,
+        }
+    }
+
+    fn domains(&self, namespace: &str) -> Result<Vec<Domain>, Faults> {
+        let mut documents = Documents::new(self.unread.clone());
+        for file in &self.rules {
+            documents.add(file, |_| Form::Rules);
+        }
+        for file in &self.platform {
+            documents.add(file, |_| Form::Platform);
+        }
+        documents.domains(namespace)
+    }
+}
+
+fn put_in_force(
+    outcome: Result<Vec<Domain>, Faults>,
+    apply: impl Fn(Vec<Domain>),
+    metrics: &SourceMetrics,
+) {
+    match outcome {
+        Ok(domains) => {
+            let (n_domains, n_rules) = (domains.len(), document::count(&domains));
+            apply(domains);
+            metrics.loaded.increment(1);
+            metrics.domains.set(n_domains as f64);
+            metrics.rules.set(n_rules as f64);
+            tracing::info!(domains = n_domains, rules = n_rules, "rules loaded");
+        }
+        Err(faults) => {
+            metrics.refused.increment(1);
+            for fault in &faults {
+                tracing::warn!("{fault}");
+            }
+            let n_faults = faults.count();
+            tracing::warn!(
+                faults = n_faults,
+                "rules refused, the last good set stays in force"
+            );
+        }
+    }
 }

@@ -1,11 +1,41 @@
-//! `slidegate validate`.
+//! `slidegate validate`: rules and platform documents are read as `serve` would, and every fault
+//! is reported.
 
 use std::io::Write;
 
+use crate::rule::document;
 use crate::settings::Validate;
 use crate::shutdown::TaskError;
+use crate::source;
 
-/// Runs the command.
-pub fn run(settings: &Validate, _output: &mut impl Write) -> Result<(), TaskError> {
-    Err(format!("cannot validate {} paths yet", settings.paths.len()).into())
+/// Reads the paths; says on `output` what stands there, or on `errors` what is wrong.
+///
+/// # Errors
+///
+/// When there are faults, with how many.
+pub fn run(
+    settings: &Validate,
+    output: &mut impl Write,
+    errors: &mut impl Write,
+) -> Result<(), TaskError> {
+    match source::load_mixed(&settings.paths, &settings.namespace) {
+        Ok(domains) => {
+            let n_domains = count(domains.len(), "domain");
+            let n_rules = count(document::count(&domains), "limit");
+            writeln!(output, "valid: {n_domains}, {n_rules}")?;
+            Ok(())
+        }
+        Err(faults) => {
+            for fault in &faults {
+                writeln!(errors, "{fault}")?;
+            }
+            Err(count(faults.count(), "fault").into())
+        }
+    }
+}
+
+/// A number with what it counts: `1 domain`, `2 domains`.
+fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }

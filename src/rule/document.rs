@@ -35,14 +35,23 @@ pub fn write(domains: &[Domain]) -> String {
     write::domains(domains)
 }
 
+/// How many rules there are: descriptors that have a limit or are unlimited.
+pub fn count(domains: &[Domain]) -> usize {
+    fn below(descriptors: &[Descriptor]) -> usize {
+        let here = |it: &Descriptor| usize::from(it.allowance.is_some()) + below(&it.descriptors);
+        descriptors.iter().map(here).sum()
+    }
+    domains.iter().map(|it| below(&it.descriptors)).sum()
+}
+
 /// A domain with the place where it is written.
 #[derive(Clone, Debug)]
 pub struct Placed {
     /// The domain.
     pub domain: Domain,
-    /// The file.
+    /// The file, or what else it comes from.
     pub file: Arc<str>,
-    /// The line of its name.
+    /// The line of its name; 0 when it stands in no file itself.
     pub line: usize,
 }
 
@@ -58,22 +67,16 @@ pub fn distinct(placed: Vec<Placed>, faults: &mut Vec<Fault>) -> Vec<Domain> {
     let mut domains = Vec::with_capacity(placed.len());
     for Placed { domain, file, line } in placed {
         if let Some((first_file, first_line)) = seen.get(&domain.name) {
-            let message = if *first_file == file {
-                format!(
-                    "domain `{}` stands on line {first_line} already",
-                    domain.name
-                )
-            } else {
-                format!(
-                    "domain `{}` stands in {first_file}:{first_line} already",
-                    domain.name
-                )
+            let place = match first_line {
+                0 => format!("in {first_file}"),
+                line if *first_file == file => format!("on line {line}"),
+                line => format!("in {first_file}:{line}"),
             };
             faults.push(Fault {
                 file,
                 line,
                 path: "domain".to_owned(),
-                message,
+                message: format!("domain {} stands {place} already", quoted(&domain.name)),
             });
             continue;
         }

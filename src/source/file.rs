@@ -33,12 +33,16 @@ pub struct File {
 /// A fault for each path that cannot be read, holds no YAML file or is too large.
 pub fn read(paths: &[PathBuf]) -> Result<Vec<File>, Faults> {
     let mut faults = Vec::new();
+    let files = read_all(paths, &mut faults);
+    Faults::none_or(faults, files)
+}
+
+/// As [`read`], with what can be read in spite of faults.
+pub fn read_all(paths: &[PathBuf], faults: &mut Vec<Fault>) -> Vec<File> {
     let mut seen = HashSet::new();
     let mut files = Vec::new();
     for path in paths {
-        let mut found = Vec::new();
-        find(path, &mut Vec::new(), &mut found, &mut faults);
-        for path in found {
+        for path in Found::at(path, faults).files {
             let identity = path.canonicalize().unwrap_or_else(|_| path.clone());
             if !seen.insert(identity) {
                 continue;
@@ -49,61 +53,73 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<File>, Faults> {
             }
         }
     }
-    Faults::none_or(faults, files)
+    files
 }
 
 /// How many bytes a file may have.
 pub const MAX_BYTES: u64 = 64 << 20;
 
-/// Adds the files that a given path stands for.
-fn find(path: &Path, above: &mut Vec<PathBuf>, found: &mut Vec<PathBuf>, faults: &mut Vec<Fault>) {
-    if !path.is_dir() {
-        found.push(path.to_owned());
-        return;
-    }
-    let n_found = found.len();
-    let n_faults = faults.len();
-    walk(path, above, found, faults);
-    if found.len() == n_found && faults.len() == n_faults {
-        faults.push(fault(
-            path,
-            0,
-            "no `.yaml` or `.yml` file in this directory",
-        ));
-    }
+/// What a given path stands for.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The file itself, or the YAML files of the directory in order.
+    pub files: Vec<PathBuf>,
+    /// The directory and those below it.
+    pub directories: Vec<PathBuf>,
 }
 
-/// Adds the YAML files of a directory. A directory that is linked to from below itself is not
-/// entered again.
-fn walk(path: &Path, above: &mut Vec<PathBuf>, found: &mut Vec<PathBuf>, faults: &mut Vec<Fault>) {
-    let listed = path.canonicalize().and_then(|identity| {
-        let entries: io::Result<Vec<_>> = fs::read_dir(path)?.collect();
-        Ok((identity, entries?))
-    });
-    let (identity, mut entries) = match listed {
-        Ok(listed) => listed,
-        Err(error) => {
-            faults.push(unreadable(path, &error));
+impl Found {
+    /// Looks for files, with a fault for each directory that cannot be listed or has none.
+    pub fn at(path: &Path, faults: &mut Vec<Fault>) -> Self {
+        let mut found = Self::default();
+        if !path.is_dir() {
+            found.files.push(path.to_owned());
+            return found;
+        }
+        let n_faults = faults.len();
+        found.walk(path, &mut Vec::new(), faults);
+        if found.files.is_empty() && faults.len() == n_faults {
+            faults.push(fault(
+                path,
+                0,
+                "no `.yaml` or `.yml` file in this directory",
+            ));
+        }
+        found
+    }
+
+    /// Adds a directory. One that is linked to from below itself is not entered again.
+    fn walk(&mut self, path: &Path, above: &mut Vec<PathBuf>, faults: &mut Vec<Fault>) {
+        let listed = path.canonicalize().and_then(|identity| {
+            let entries: io::Result<Vec<_>> = fs::read_dir(path)?.collect();
+            Ok((identity, entries?))
+        });
+        let (identity, mut entries) = match listed {
+            Ok(listed) => listed,
+            Err(error) => {
+                faults.push(unreadable(path, &error));
+                return;
+            }
+        };
+        if above.contains(&identity) {
             return;
         }
-    };
-    if above.contains(&identity) {
-        return;
-    }
-    above.push(identity);
-    entries.sort_by_key(DirEntry::file_name);
-    for entry in entries {
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
-            continue;
+        above.push(identity);
+        self.directories.push(path.to_owned());
+        entries.sort_by_key(DirEntry::file_name);
+        for entry in entries {
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            let path = entry.path();
+            if path.is_dir() {
+                self.walk(&path, above, faults);
+            } else if is_yaml(&path) {
+                self.files.push(path);
+            }
         }
-        let path = entry.path();
-        if path.is_dir() {
-            walk(&path, above, found, faults);
-        } else if is_yaml(&path) {
-            found.push(path);
-        }
+        above.pop();
     }
-    above.pop();
 }
 
 fn is_yaml(path: &Path) -> bool {

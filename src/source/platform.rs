@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::document::Fault;
 use crate::document::Faults;
 use crate::document::node;
+use crate::document::node::Node;
 use crate::manifest::Manifest;
 use crate::manifest::Namespace;
 use crate::manifest::emit;
 use crate::manifest::rules;
-use crate::platform::Platform;
 use crate::platform::document;
 use crate::rule::Domain;
 use crate::source::file::File;
@@ -20,8 +20,18 @@ use crate::source::file::File;
 ///
 /// Every fault of the documents.
 pub fn domains(files: &[File], namespace: &str) -> Result<Vec<Domain>, Faults> {
-    let manifests = manifests(files, namespace)?;
-    match rules::domains(&manifests) {
+    let mut faults = Vec::new();
+    let documents = parse(files, &mut faults);
+    derive(&Faults::none_or(faults, documents)?, namespace)
+}
+
+/// As [`domains`], of documents that are parsed already.
+///
+/// # Errors
+///
+/// Every fault of the documents.
+pub fn derive(documents: &[(Arc<str>, Vec<Node>)], namespace: &str) -> Result<Vec<Domain>, Faults> {
+    match rules::domains(&emitted(documents, namespace)?) {
         Ok(domains) => Ok(domains),
         Err(errors) => {
             let faults = errors.into_iter().map(|error| whole(error.to_string()));
@@ -36,18 +46,20 @@ pub fn domains(files: &[File], namespace: &str) -> Result<Vec<Domain>, Faults> {
 ///
 /// Every fault of the documents.
 pub fn manifests(files: &[File], namespace: &str) -> Result<Vec<Manifest>, Faults> {
+    let mut faults = Vec::new();
+    let documents = parse(files, &mut faults);
+    emitted(&Faults::none_or(faults, documents)?, namespace)
+}
+
+fn emitted(documents: &[(Arc<str>, Vec<Node>)], namespace: &str) -> Result<Vec<Manifest>, Faults> {
     let namespace = Namespace::try_from(namespace).map_err(|error| whole(error.to_string()))?;
-    let platform = platform(files)?;
+    let mut faults = Vec::new();
+    let platform = document::read(documents, &mut faults);
+    let platform = Faults::none_or(faults, platform)?;
     Ok(emit::manifests(&platform, &namespace))
 }
 
-/// The platform that files describe together.
-///
-/// # Errors
-///
-/// Every fault of the documents.
-pub fn platform(files: &[File]) -> Result<Platform, Faults> {
-    let mut faults = Vec::new();
+fn parse(files: &[File], faults: &mut Vec<Fault>) -> Vec<(Arc<str>, Vec<Node>)> {
     let mut documents = Vec::with_capacity(files.len());
     for file in files {
         match node::parse(&file.name, &file.text) {
@@ -55,10 +67,7 @@ pub fn platform(files: &[File]) -> Result<Platform, Faults> {
             Err(fault) => faults.push(fault),
         }
     }
-    let platform = document::read(&documents, &mut faults);
-    // They were found kind by kind.
-    faults.sort();
-    Faults::none_or(faults, platform)
+    documents
 }
 
 /// A fault of no file in particular.
