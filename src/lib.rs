@@ -22,6 +22,7 @@ pub mod store;
 pub mod limiter;
 
 // Floor 4: the ports.
+pub mod server;
 
 // Floor 5: wires everything.
 pub mod cli;

@@ -1,55 +1,221 @@
-//! `slidegate serve`: wires settings, metrics, store, limiter, sources and servers.
+//! `slidegate serve`: wires settings, metrics, store, limiter, sources and ports.
 
-use std::io;
-use std::io::IsTerminal;
+mod announce;
+mod logging;
 
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime;
+use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
-use tracing_subscriber::Layer;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
 
+use crate::limiter::Limiter;
+use crate::limiter::clock::SystemClock;
 use crate::metrics::Metrics;
-use crate::settings::LogFormat;
+use crate::rule::tree::RuleSet;
+use crate::server;
+use crate::server::grpc;
+use crate::server::health;
+use crate::server::http;
+use crate::server::pages;
+use crate::server::rls::Rls;
 use crate::settings::Serve;
+use crate::settings::store::StoreAddress;
 use crate::shutdown::TaskError;
 use crate::shutdown::Tasks;
+use crate::source;
+use crate::source::Sources;
+use crate::store::Store;
+use crate::store::memory::MemoryStore;
+use crate::store::redis::Clock;
+use crate::store::redis::RedisStore;
 
 /// Serves until a signal comes or a task fails.
 pub fn run(settings: &Serve) -> Result<(), TaskError> {
-    start_logging(settings)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    logging::start(settings)?;
+    let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(settings))
+    let served = runtime.block_on(serve(settings));
+    // What was cut off is not waited for.
+    runtime.shutdown_background();
+    served
 }
 
+/// Everything but gRPC runs here: the link to the store, the sources, plain HTTP.
 async fn serve(settings: &Serve) -> Result<(), TaskError> {
-    let metrics = Metrics::new();
-    let tasks = Tasks::default();
-    tracing::info!(store = ?settings.store, bytes = metrics.render().len(), "starting");
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let signals = async || {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
+    let sources = sources(settings);
+    let domains = source::load(&sources)?;
+    let ports = Ports::bind(settings).await?;
+
+    let mut tasks = Tasks::default();
+    let stop = tasks.stop_token();
+    let metrics = Arc::new(Metrics::new());
+    let Link { store, kind, is_up } = link(&settings.store, &mut tasks)?;
+    let store_metrics = metrics.store(kind);
+    let connected = store_metrics.connected.clone();
+    let limiter = Arc::new(Limiter::new(
+        store,
+        Arc::new(SystemClock::start()),
+        settings.algorithm,
+        Arc::clone(&metrics),
+        store_metrics,
+    ));
+    let rules = RuleSet::new(domains);
+    announce::rules(&rules, settings.algorithm);
+    limiter.replace_rules(rules);
+    tasks.spawn("metrics", upkeep(Arc::clone(&metrics), stop.clone()));
+
+    let reporter = health::reporter().await;
+    tasks.spawn(
+        "health",
+        health::report(reporter.clone(), is_up, connected, stop.clone()),
+    );
+    let rls = Rls::new(
+        Arc::clone(&limiter),
+        metrics.service(),
+        settings.store_timeout,
+    );
+    let routes = grpc::routes(rls.clone(), reporter)?;
+    // The plain ports stay up until the last gRPC request has ended: probes and scrapes see that.
+    let drained = CancellationToken::new();
+    let main = pages::main(rls, stop);
+    let debug = pages::debug(limiter);
+    let scrape = pages::metrics(Arc::clone(&metrics));
+    tasks.spawn("HTTP port", http::serve(ports.http, main, drained.clone()));
+    tasks.spawn(
+        "debug port",
+        http::serve(ports.debug, debug, drained.clone()),
+    );
+    tasks.spawn(
+        "metrics port",
+        http::serve(ports.metrics, scrape, drained.clone()),
+    );
+    grpc::start(
+        &mut tasks,
+        ports.grpc,
+        &routes,
+        threads(settings),
+        &metrics.service(),
+        drained.drop_guard(),
+    )?;
+    let signals = async || told_to_stop(&mut terminate, &mut interrupt).await;
     tasks.run(signals, settings.drain_timeout).await?;
+    info!("stopped");
     Ok(())
 }
 
-fn start_logging(settings: &Serve) -> Result<(), TaskError> {
-    let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
-    let lines = match settings.log_format {
-        LogFormat::Json => lines.json().boxed(),
-        LogFormat::Text => lines.boxed(),
-    };
-    tracing_subscriber::registry()
-        .with(lines.with_filter(settings.log_level.filter()))
-        .try_init()?;
-    Ok(())
+/// The bound ports.
+struct Ports {
+    grpc: tokio::net::TcpListener,
+    http: tokio::net::TcpListener,
+    debug: tokio::net::TcpListener,
+    metrics: tokio::net::TcpListener,
 }
+
+impl Ports {
+    /// Binds all of them before any is served, and says where they are.
+    async fn bind(settings: &Serve) -> Result<Self, TaskError> {
+        let ports = Self {
+            grpc: server::bind("--grpc-addr", settings.grpc_addr).await?,
+            http: server::bind("--http-addr", settings.http_addr).await?,
+            debug: server::bind("--debug-addr", settings.debug_addr).await?,
+            metrics: server::bind("--metrics-addr", settings.metrics_addr).await?,
+        };
+        for (port, serves, listener) in [
+            ("gRPC", "rate limits, health, reflection", &ports.grpc),
+            ("HTTP", "/healthcheck, /json", &ports.http),
+            ("debug", "/rlconfig", &ports.debug),
+            ("metrics", "/metrics", &ports.metrics),
+        ] {
+            let address = listener.local_addr()?;
+            info!(port, %address, serves, "listening");
+        }
+        Ok(ports)
+    }
+}
+
+/// The store with what tells whether it answers.
+struct Link {
+    store: Arc<dyn Store>,
+    kind: &'static str,
+    is_up: watch::Receiver<bool>,
+}
+
+fn link(address: &StoreAddress, tasks: &mut Tasks) -> Result<Link, TaskError> {
+    match address {
+        StoreAddress::Memory => {
+            info!("counting in memory: other replicas do not see these counts");
+            let (_, is_up) = watch::channel(true);
+            Ok(Link {
+                store: Arc::new(MemoryStore::default()),
+                kind: "memory",
+                is_up,
+            })
+        }
+        StoreAddress::Redis(url) => {
+            info!(%url, "counting in Redis");
+            let (store, keeper) = RedisStore::new(url.expose(), Clock::Server)?;
+            let is_up = store.is_up();
+            let stop = tasks.stop_token();
+            tasks.spawn("link to Redis", async move {
+                keeper.run(stop).await;
+                Ok(())
+            });
+            Ok(Link {
+                store: Arc::new(store),
+                kind: "redis",
+                is_up,
+            })
+        }
+    }
+}
+
+fn sources(settings: &Serve) -> Sources {
+    let mut sources = Sources {
+        rules: settings.rules.clone(),
+        platform: settings.platform.clone(),
+        namespace: settings.namespace.clone(),
+    };
+    if sources.rules.is_empty() && sources.platform.is_empty() {
+        sources.rules.push(PathBuf::from(DEMO));
+    }
+    sources
+}
+
+fn threads(settings: &Serve) -> NonZeroUsize {
+    let all = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    settings.threads.unwrap_or_else(all)
+}
+
+/// Sums up the histograms, which otherwise grow while nobody scrapes.
+async fn upkeep(metrics: Arc<Metrics>, stop: CancellationToken) -> Result<(), TaskError> {
+    let upkeep = async {
+        loop {
+            tokio::time::sleep(UPKEEP_INTERVAL).await;
+            metrics.upkeep();
+        }
+    };
+    stop.run_until_cancelled(upkeep).await.unwrap_or(Ok(()))
+}
+
+async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal) {
+    let name = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    info!(signal = name, "stopping");
+}
+
+const DEMO: &str = "config/demo";
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);

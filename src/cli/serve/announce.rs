@@ -1,0 +1,79 @@
+//! Says which limits are in force.
+
+use tracing::info;
+use tracing::warn;
+
+use crate::rule::Allowance;
+use crate::rule::limit::Algorithm;
+use crate::rule::limit::Limit;
+use crate::rule::tree::RuleSet;
+
+/// Logs the limits, one a line, or the first of them when there are many.
+pub(super) fn rules(rules: &RuleSet, default_algorithm: Algorithm) {
+    for rule in rules.rules().iter().take(MAX_LINES) {
+        let limit = match &rule.allowance {
+            Allowance::Limited(limit) => in_words(limit, default_algorithm),
+            Allowance::Unlimited => "unlimited".to_owned(),
+        };
+        info!(
+            domain = &*rule.domain,
+            rule = rule.label(),
+            limit,
+            "in force"
+        );
+    }
+    let (count, domains) = (rules.rules().len(), rules.n_domains());
+    if let Some(more) = count.checked_sub(MAX_LINES).filter(|more| *more > 0) {
+        info!(
+            more,
+            "limits are in force too; /rlconfig on the debug port lists all"
+        );
+    }
+    if count == 0 {
+        warn!("no limit is in force: everything passes");
+    }
+    info!(rules = count, domains, "rules loaded");
+}
+
+/// A limit as people say it: `3 per 5 minutes, sliding_window`.
+fn in_words(limit: &Limit, default_algorithm: Algorithm) -> String {
+    let (requests, unit) = (limit.requests, limit.unit.name());
+    let algorithm = limit.algorithm.unwrap_or(default_algorithm);
+    let named = Algorithm::NAMES.iter().find(|(_, it)| *it == algorithm);
+    let algorithm = named.map_or("", |(name, _)| name);
+    let shadow = if limit.shadow { ", shadow mode" } else { "" };
+    match limit.unit_multiplier.get() {
+        1 => format!("{requests} per {unit}, {algorithm}{shadow}"),
+        many => format!("{requests} per {many} {unit}s, {algorithm}{shadow}"),
+    }
+}
+
+const MAX_LINES: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use crate::rule::limit::Unit;
+
+    use super::*;
+
+    #[test]
+    fn a_limit_is_put_into_words() {
+        let mut limit = Limit {
+            name: None,
+            requests: 3,
+            unit: Unit::Minute,
+            unit_multiplier: NonZeroU32::MIN,
+            algorithm: None,
+            cost: None,
+            shadow: false,
+        };
+        let words = |limit: &Limit| in_words(limit, Algorithm::SlidingWindow);
+        assert_eq!(words(&limit), "3 per minute, sliding_window");
+        limit.unit_multiplier = NonZeroU32::new(5).unwrap();
+        limit.algorithm = Some(Algorithm::FixedWindow);
+        limit.shadow = true;
+        assert_eq!(words(&limit), "3 per 5 minutes, fixed_window, shadow mode");
+    }
+}

@@ -1,0 +1,58 @@
+//! The ports: bind, serve, drain.
+
+pub mod grpc;
+pub mod health;
+pub mod http;
+pub mod json;
+pub mod pages;
+pub mod rls;
+pub mod wire;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tracing::debug;
+use tracing::warn;
+
+/// A port cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} ({flag})")]
+pub struct CannotListen {
+    flag: &'static str,
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// Binds the address that `flag` gave.
+pub async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, CannotListen> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| CannotListen {
+        flag,
+        address,
+        source,
+    })
+}
+
+/// The next connection. When there is none to be had, for want of file descriptors say, it tries
+/// on.
+async fn accept_one(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    debug!(%error, "connection without TCP_NODELAY");
+                }
+                return stream;
+            }
+            Err(error) => {
+                warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+            }
+        }
+    }
+}
+
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);

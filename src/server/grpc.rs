@@ -1,0 +1,237 @@
+//! The gRPC port: one thread with a runtime of its own for each processor, and an acceptor that
+//! hands them connections in turn.
+//!
+//! A connection and its requests stay on one thread, which costs less than moving them about.
+
+use std::io;
+use std::net::TcpStream;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioIo;
+use hyper_util::rt::TokioTimer;
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::sync::DropGuard;
+use tonic::codegen::Service;
+use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::HealthReporter;
+use tonic_health::server::HealthService;
+use tracing::debug;
+use tracing::error;
+
+use crate::metrics::ServiceMetrics;
+use crate::server::accept_one;
+use crate::server::rls::Rls;
+use crate::shutdown::TaskError;
+use crate::shutdown::Tasks;
+
+/// What the port serves: rate limits, health, and reflection.
+///
+/// Reflection describes health and itself; the crate that Envoy's messages come from exports no
+/// descriptors of them.
+///
+/// # Errors
+///
+/// The descriptors that are compiled in cannot be read.
+pub fn routes(rls: Rls, health: HealthReporter) -> Result<Routes, TaskError> {
+    let descriptors = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let rls = RateLimitServiceServer::new(rls).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let health = HealthServer::new(HealthService::from_health_reporter(health));
+    let routes = Routes::new(rls)
+        .add_service(health)
+        .add_service(descriptors().build_v1()?)
+        .add_service(descriptors().build_v1alpha()?);
+    Ok(routes.prepare())
+}
+
+/// Serves until it is told to stop, then lets requests in flight end; `drained` is dropped after
+/// the last.
+///
+/// # Errors
+///
+/// A thread cannot be started.
+pub fn start(
+    tasks: &mut Tasks,
+    listener: TcpListener,
+    routes: &Routes,
+    threads: NonZeroUsize,
+    metrics: &ServiceMetrics,
+    drained: DropGuard,
+) -> io::Result<()> {
+    let drained = Arc::new(drained);
+    let mut workers = Vec::with_capacity(threads.get());
+    for index in 0..threads.get() {
+        let (hand_over, connections) = mpsc::channel(MAX_HANDED_OVER);
+        workers.push(hand_over);
+        let worker = Worker {
+            routes: routes.clone(),
+            connections,
+            metrics: metrics.clone(),
+            stop: tasks.stop_token(),
+        };
+        let (ended, end) = oneshot::channel();
+        std::thread::Builder::new()
+            .name(format!("grpc-{index}"))
+            .spawn(move || {
+                // Nobody listens only when the process is ending without its threads.
+                drop(ended.send(worker.run()));
+            })?;
+        let drained = Arc::clone(&drained);
+        tasks.spawn("gRPC thread", async move {
+            let _drained = drained;
+            end.await.map_err(|_| "the thread panicked")??;
+            Ok(())
+        });
+    }
+    let (stop, metrics) = (tasks.stop_token(), metrics.clone());
+    tasks.spawn("gRPC port", async move {
+        let _drained = drained;
+        let accepted = accept(&listener, &workers, &metrics);
+        stop.run_until_cancelled(accepted).await.unwrap_or(Ok(()))
+    });
+    Ok(())
+}
+
+/// Hands connections to the workers in turn. A worker that is behind holds up the others: the
+/// kernel keeps what waits, and refuses when that is too much.
+async fn accept(
+    listener: &TcpListener,
+    workers: &[mpsc::Sender<Accepted>],
+    metrics: &ServiceMetrics,
+) -> Result<(), TaskError> {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    for worker in workers.iter().cycle() {
+        let stream = accept_one(listener).await;
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            debug!(
+                open = MAX_CONNECTIONS,
+                "connection refused: too many are open"
+            );
+            metrics.connections_refused.increment(1);
+            continue;
+        };
+        let stream = stream.into_std()?;
+        let accepted = Accepted { stream, place };
+        worker
+            .send(accepted)
+            .await
+            .map_err(|_| "a thread has ended")?;
+    }
+    Ok(())
+}
+
+/// A connection on its way to a worker, with its place among [`MAX_CONNECTIONS`].
+#[derive(Debug)]
+struct Accepted {
+    stream: TcpStream,
+    place: OwnedSemaphorePermit,
+}
+
+/// What serves the connections of one thread.
+struct Worker {
+    routes: Routes,
+    connections: mpsc::Receiver<Accepted>,
+    metrics: ServiceMetrics,
+    stop: CancellationToken,
+}
+
+impl Worker {
+    fn run(self) -> io::Result<()> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(self.serve());
+        Ok(())
+    }
+
+    /// Serves until the acceptor is gone and the last connection has ended.
+    async fn serve(mut self) {
+        let mut open = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.connections.recv() => match accepted {
+                    Some(accepted) => {
+                        open.spawn(self.connection(accepted));
+                        self.metrics.connections.increment(1.0);
+                    }
+                    None => break,
+                },
+                Some(ended) = open.join_next() => self.ended(ended),
+            }
+        }
+        while let Some(ended) = open.join_next().await {
+            self.ended(ended);
+        }
+    }
+
+    fn ended(&self, ended: Result<(), tokio::task::JoinError>) {
+        self.metrics.connections.decrement(1.0);
+        if let Err(error) = ended {
+            error!(%error, "a connection's task panicked");
+        }
+    }
+
+    fn connection(&self, accepted: Accepted) -> impl Future<Output = ()> + Send + use<> {
+        let routes = self.routes.clone();
+        let stop = self.stop.clone();
+        async move {
+            let served = serve(accepted.stream, routes, &stop).await;
+            drop(accepted.place);
+            if let Err(error) = served {
+                debug!(%error, "connection broken");
+            }
+        }
+    }
+}
+
+/// Serves one connection; told to stop, it says GOAWAY and lets requests in flight end.
+async fn serve(
+    stream: TcpStream,
+    routes: Routes,
+    stop: &CancellationToken,
+) -> Result<(), TaskError> {
+    let stream = tokio::net::TcpStream::from_std(stream)?;
+    // The executor spawns a task for each request that does not end at once, on this thread's
+    // runtime; the connection waits for them.
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .keep_alive_interval(KEEP_ALIVE)
+        .serve_connection(
+            TokioIo::new(stream),
+            service_fn(move |request| routes.clone().call(request)),
+        );
+    tokio::pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return Ok(ended?),
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    Ok(connection.await?)
+}
+
+/// As large as gRPC's own default.
+const MAX_MESSAGE_BYTES: usize = 4 * 1_024 * 1_024;
+/// Envoy opens one connection for each of its threads.
+const MAX_CONNECTIONS: usize = 4_096;
+/// Requests in flight on one connection; a client keeps further ones back.
+const MAX_STREAMS: u32 = 1_024;
+/// Connections between the acceptor and a thread.
+const MAX_HANDED_OVER: usize = 64;
+/// How often a silent peer is asked whether it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);

@@ -1,0 +1,165 @@
+//! Envoy's RateLimitService, version 3.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitRequest;
+use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
+use tonic::metadata::MetadataMap;
+use tracing::debug;
+
+use crate::limiter::Limiter;
+use crate::limiter::Undecided;
+use crate::metrics::ServiceMetrics;
+use crate::server::wire;
+
+/// Answers requests, whichever port they come in by.
+#[derive(Clone, Debug)]
+pub struct Rls {
+    limiter: Arc<Limiter>,
+    metrics: ServiceMetrics,
+    longest_wait: Duration,
+}
+
+impl Rls {
+    /// A service that waits for the store no longer than `longest_wait`, whatever a caller grants.
+    pub fn new(
+        limiter: Arc<Limiter>,
+        metrics: ServiceMetrics,
+        longest_wait: Option<Duration>,
+    ) -> Self {
+        Self {
+            limiter,
+            metrics,
+            longest_wait: longest_wait.unwrap_or(Duration::MAX),
+        }
+    }
+
+    /// Decides a request, waiting for the store for at most `wait`.
+    pub async fn decide(
+        &self,
+        message: &RateLimitRequest,
+        wait: Duration,
+    ) -> Result<RateLimitResponse, tonic::Status> {
+        let request = wire::request(message).inspect_err(|status| {
+            debug!(
+                domain = message.domain,
+                reason = status.message(),
+                "invalid request"
+            );
+            self.metrics.invalid.increment(1);
+        })?;
+        let decided = self.limiter.decide(&request, wait.min(self.longest_wait));
+        match decided.await {
+            Ok(verdict) => {
+                let counter = if verdict.over_limit {
+                    &self.metrics.over_limit
+                } else {
+                    &self.metrics.within
+                };
+                counter.increment(1);
+                Ok(wire::response(verdict))
+            }
+            Err(undecided) => {
+                self.count(&undecided);
+                let status = wire::failure(&undecided);
+                debug!(
+                    domain = message.domain,
+                    reason = status.message(),
+                    "no verdict"
+                );
+                Err(status)
+            }
+        }
+    }
+
+    fn count(&self, undecided: &Undecided) {
+        let counter = match undecided {
+            Undecided::EmptyDomain
+            | Undecided::NoDescriptors
+            | Undecided::TooManyDescriptors(_) => &self.metrics.invalid,
+            Undecided::NoRules => &self.metrics.no_rules,
+            Undecided::Store(_) => &self.metrics.store_failed,
+            Undecided::Late => &self.metrics.store_late,
+        };
+        counter.increment(1);
+    }
+}
+
+#[tonic::async_trait]
+impl RateLimitService for Rls {
+    async fn should_rate_limit(
+        &self,
+        request: tonic::Request<RateLimitRequest>,
+    ) -> Result<tonic::Response<RateLimitResponse>, tonic::Status> {
+        let wait = match deadline(request.metadata()) {
+            Some(deadline) => deadline.saturating_sub(WAY_BACK),
+            None => WAIT_WITHOUT_DEADLINE,
+        };
+        let response = self.decide(request.get_ref(), wait).await?;
+        Ok(tonic::Response::new(response))
+    }
+}
+
+/// How long the caller waits; none when it does not say, or not as gRPC writes it.
+fn deadline(metadata: &MetadataMap) -> Option<Duration> {
+    let text = metadata.get("grpc-timeout")?.to_str().ok()?;
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let is_number = number.len() <= 8 && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u64 = number.parse().ok().filter(|_| is_number)?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3_600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+/// What is left of a deadline for the answer to travel back.
+const WAY_BACK: Duration = Duration::from_millis(2);
+const WAIT_WITHOUT_DEADLINE: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_read_in_every_unit() {
+        check("2H", Some(Duration::from_secs(7_200)));
+        check("3M", Some(Duration::from_secs(180)));
+        check("4S", Some(Duration::from_secs(4)));
+        check("20m", Some(Duration::from_millis(20)));
+        check("19999u", Some(Duration::from_micros(19_999)));
+        check("99999999n", Some(Duration::from_nanos(99_999_999)));
+        check("99999999H", Some(Duration::from_secs(359_999_996_400)));
+    }
+
+    #[test]
+    fn what_is_no_deadline_is_ignored() {
+        for text in [
+            "",
+            "m",
+            "20",
+            "20 m",
+            "-1m",
+            "+1m",
+            "20s",
+            "123456789m",
+            "1.5S",
+        ] {
+            check(text, None);
+        }
+        assert_eq!(deadline(&MetadataMap::new()), None);
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<Duration>) {
+        let mut metadata = MetadataMap::new();
+        metadata.insert("grpc-timeout", text.parse().unwrap());
+        assert_eq!(deadline(&metadata), expected, "{text}");
+    }
+}
