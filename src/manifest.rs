@@ -214,3 +214,6 @@ pub fn write_one(manifest: &Manifest) -> String {
         .expect("a manifest holds nothing but strings, numbers, lists and maps with string keys");
     text
 }
+
+#[cfg(test)]
+mod tests;

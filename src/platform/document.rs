@@ -30,12 +30,17 @@ use crate::platform::document::route::Surroundings;
 /// Reads the documents of all files as one platform, which is whole only if there are no faults.
 pub fn read(files: &[(Arc<str>, Vec<Node>)], faults: &mut Vec<Fault>) -> Platform {
     let mut documents = Documents::default();
+    let mut found = Vec::new();
     for (file, nodes) in files {
         for node in nodes {
-            documents.add(&At::root(file, node), faults);
+            documents.add(&At::root(file, node), &mut found);
         }
     }
-    documents.read(faults)
+    let platform = documents.read(&mut found);
+    // They were found kind by kind.
+    found.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    faults.append(&mut found);
+    platform
 }
 
 /// The documents of each kind.

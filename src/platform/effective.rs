@@ -79,3 +79,6 @@ impl<'p> Effective<'p> {
 fn rank(priority: u32, name: &str) -> (Reverse<u32>, &str) {
     (Reverse(priority), name)
 }
+
+#[cfg(test)]
+mod tests;

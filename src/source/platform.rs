@@ -34,7 +34,9 @@ pub fn derive(documents: &[(Arc<str>, Vec<Node>)], namespace: &str) -> Result<Ve
     match rules::domains(&emitted(documents, namespace)?) {
         Ok(domains) => Ok(domains),
         Err(errors) => {
-            let faults = errors.into_iter().map(|error| whole(error.to_string()));
+            let faults = errors
+                .into_iter()
+                .map(|error| of("manifests", error.to_string()));
             Faults::none_or(faults.collect(), Vec::new())
         }
     }
@@ -52,7 +54,8 @@ pub fn manifests(files: &[File], namespace: &str) -> Result<Vec<Manifest>, Fault
 }
 
 fn emitted(documents: &[(Arc<str>, Vec<Node>)], namespace: &str) -> Result<Vec<Manifest>, Faults> {
-    let namespace = Namespace::try_from(namespace).map_err(|error| whole(error.to_string()))?;
+    let namespace =
+        Namespace::try_from(namespace).map_err(|error| of("--namespace", error.to_string()))?;
     let mut faults = Vec::new();
     let platform = document::read(documents, &mut faults);
     let platform = Faults::none_or(faults, platform)?;
@@ -70,10 +73,10 @@ fn parse(files: &[File], faults: &mut Vec<Fault>) -> Vec<(Arc<str>, Vec<Node>)> 
     documents
 }
 
-/// A fault of no file in particular.
-fn whole(message: String) -> Fault {
+/// A fault of something that is no file.
+fn of(name: &str, message: String) -> Fault {
     Fault {
-        file: Arc::from("platform"),
+        file: Arc::from(name),
         line: 0,
         path: String::new(),
         message,

@@ -1,55 +1,203 @@
-//! Manifests and the rules in them, against what Envoy Gateway made of the same manifests.
+//! Platform documents → manifests → rules, through the command line; and the last step against
+//! what Envoy Gateway pushed for the same manifests.
+
+mod recorded;
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
-
-use slidegate::document::node;
-use slidegate::document::node::Kind;
-use slidegate::document::node::Node;
-use slidegate::manifest::read;
-use slidegate::manifest::rules;
-use slidegate::rule::Domain;
-use slidegate::rule::document;
+use std::process::Output;
 
 use crate::support::in_project;
+use crate::support::service::slidegate;
 
 #[test]
-fn each_rule_match_hostname_and_listener_has_a_bucket_of_its_own() {
-    let recorded = in_project("tests/vectors/routes");
-    let input = text(&recorded.join("input.yaml"));
-    let manifests = read::read(&Arc::from("input.yaml"), &input).unwrap();
-    let domains = rules::domains(&manifests).unwrap();
-    let pushed = pushed(&recorded.join("rate-limit-config.yaml"));
-    assert_eq!(document::write(&domains), document::write(&pushed));
-    assert_eq!(domains, pushed);
+fn the_sample_platform_becomes_manifests() {
+    let stream = generated(&["config/imprun"]);
+    check_golden("imprun-manifests.yaml", &stream);
 }
 
-/// What Envoy Gateway pushed: a list of domains in the format of rule files, each with a name that
-/// repeats the domain.
-fn pushed(path: &Path) -> Vec<Domain> {
-    let file = Arc::from(path.to_str().unwrap());
-    let documents = node::parse(&file, &text(path)).unwrap();
-    let mut configs = Vec::new();
-    for document in documents {
-        let Kind::Sequence(items) = document.kind else {
-            panic!("{file} is no list");
-        };
-        configs.extend(items.into_iter().map(without_name));
+#[test]
+fn the_sample_platform_becomes_rules() {
+    let rules = generated(&["config/imprun", "--as", "rate-limit-config"]);
+    check_golden("imprun-rate-limit-config.yaml", &rules);
+}
+
+#[test]
+fn the_order_of_files_and_documents_does_not_matter() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut documents = Vec::new();
+    for file in ["gateway", "policies", "routes"] {
+        let text = text(&in_project(&format!("config/imprun/{file}.yaml")));
+        documents.extend(text.split("\n---\n").map(str::to_owned));
     }
-    let mut faults = Vec::new();
-    let placed = document::domains(&file, &configs, &mut faults);
-    assert_eq!(faults, []);
-    document::distinct(placed, &mut faults)
+    assert!(documents.len() > 10, "the sample has many documents");
+    let whole = generated(&["config/imprun"]);
+    // Deterministic, and each of these puts every document behind one that it came before.
+    for step in [1, 3, 7] {
+        documents.reverse();
+        documents.rotate_left(step);
+        let (first, second) = documents.split_at(step);
+        fs::write(folder.path().join("b.yaml"), first.join("\n---\n")).unwrap();
+        fs::write(folder.path().join("a.yaml"), second.join("\n---\n")).unwrap();
+        assert_eq!(generated(&[folder.path().to_str().unwrap()]), whole);
+    }
 }
 
-fn without_name(config: Node) -> Node {
-    let Kind::Mapping(mut entries) = config.kind else {
-        panic!("a configuration is a mapping");
+#[test]
+fn the_namespace_is_in_every_name() {
+    let manifests = generated(&["config/imprun", "--namespace", "imprun"]);
+    assert!(manifests.contains("\n  namespace: imprun\n"));
+    assert!(!manifests.contains("namespace: default"));
+    let arguments = [
+        "config/imprun",
+        "--namespace",
+        "imprun",
+        "--as",
+        "rate-limit-config",
+    ];
+    let rules = generated(&arguments);
+    assert!(rules.contains("domain: imprun/api-gw/http\n"), "{rules}");
+    assert!(
+        rules.contains("key: httproute/imprun/chat/rule/0/"),
+        "{rules}"
+    );
+    refused(
+        &["config/imprun", "--namespace", "Im_Prun"],
+        "--namespace: `Im_Prun` is not a namespace: expected at most 63 of a-z, 0-9 and inner hyphens\n",
+    );
+}
+
+#[test]
+fn each_resource_can_have_a_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("new/manifests");
+    let output = output.to_str().unwrap();
+    let said = generated(&["config/imprun", "--output", output]);
+    let names = file_names(Path::new(output));
+    assert_eq!(said, format!("{} files written to {output}\n", names.len()));
+    assert!(
+        names.contains(&"backendtrafficpolicy-chat.yaml".to_owned()),
+        "{names:?}"
+    );
+    // Together they are the stream: nothing is missing and nothing is different.
+    let stream = generated(&["config/imprun"]);
+    let mut documents: Vec<&str> = stream.split("---\n").skip(1).collect();
+    let mut files: Vec<String> = Vec::new();
+    for name in &names {
+        files.push(text(&Path::new(output).join(name)));
+    }
+    documents.sort_unstable();
+    files.sort_unstable();
+    assert_eq!(files, documents);
+}
+
+#[test]
+fn files_of_an_earlier_run_are_left_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("out");
+    let (platform, output) = (
+        folder.path().join("platform.yaml"),
+        output.to_str().unwrap(),
+    );
+    let gateway = |name: &str| {
+        format!(
+            "{{kind: Gateway, name: {name}, listeners: [{{name: http, port: 80, protocol: HTTP}}]}}"
+        )
     };
-    entries.retain(|(key, _)| !matches!(&key.kind, Kind::Scalar(key) if key.text == "name"));
-    let kind = Kind::Mapping(entries);
-    Node { kind, ..config }
+    fs::write(&platform, gateway("old")).unwrap();
+    let arguments = [platform.to_str().unwrap(), "--output", output];
+    generated(&arguments);
+    fs::write(Path::new(output).join("notes.yaml"), "kept: true\n").unwrap();
+    fs::write(&platform, gateway("new")).unwrap();
+    let expected = format!(
+        "1 files written to {output}\n{output}/gateway-old.yaml is of an earlier run and was left: \
+         delete it, and its resource\n"
+    );
+    assert_eq!(generated(&arguments), expected);
+    let names = ["gateway-new.yaml", "gateway-old.yaml", "notes.yaml"];
+    assert_eq!(file_names(Path::new(output)), names);
+}
+
+#[test]
+fn a_document_with_faults_generates_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.yaml");
+    fs::write(
+        &path,
+        "kind: Policy
+name: p1
+scope: route
+route: nowhere
+type: rate-limit
+spec: {requests_per_unit: 1, unit: fortnight, burst: 3}
+---
+kind: Plan
+name: gold
+",
+    )
+    .unwrap();
+    let path = path.to_str().unwrap();
+    let expected = format!(
+        "\
+{path}:4: route: unknown route `nowhere`: there is none
+{path}:6: spec.burst: `burst` is not supported yet
+{path}:6: spec.unit: unknown unit `fortnight`: expected second, minute, hour, day, week, month or year
+{path}:8: kind: `Plan` is not supported yet
+"
+    );
+    refused(&[path], &expected);
+    refused(&[path, "--as", "rate-limit-config"], &expected);
+    refused(
+        &[
+            path,
+            "--output",
+            folder.path().join("out").to_str().unwrap(),
+        ],
+        &expected,
+    );
+    assert!(!folder.path().join("out").exists());
+}
+
+/// What `slidegate generate` writes when all is well.
+#[track_caller]
+fn generated(arguments: &[&str]) -> String {
+    let output = generate(arguments);
+    let complaints = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{complaints}");
+    assert_eq!(complaints, "");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// It fails with exactly this complaint, and writes nothing.
+#[track_caller]
+fn refused(arguments: &[&str], complaint: &str) {
+    let output = generate(arguments);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "");
+    let complaints = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(complaints, format!("slidegate: {complaint}"));
+}
+
+fn generate(arguments: &[&str]) -> Output {
+    slidegate(&["generate"]).args(arguments).output().unwrap()
+}
+
+/// Compares with a file byte by byte; `UPDATE_GOLDEN=1` writes the file instead.
+#[track_caller]
+fn check_golden(name: &str, actual: &str) {
+    let path = in_project("tests/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some_and(|value| value == "1") {
+        fs::write(&path, actual).unwrap();
+    }
+    assert_eq!(text(&path), actual, "{} differs", path.display());
+}
+
+fn file_names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+    let mut names: Vec<_> = entries.map(|it| name(it).into_string().unwrap()).collect();
+    names.sort();
+    names
 }
 
 #[track_caller]

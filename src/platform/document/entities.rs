@@ -93,7 +93,7 @@ impl<T> Entities<T> {
         let found = self.found.get(name);
         if found.is_none() {
             let names = self.found.keys().map(String::as_str);
-            let expected = text::alternatives(names, "but there is none");
+            let expected = text::alternatives(names, "there is none");
             faults.push(at.fault(format!("unknown {} `{name}`: {expected}", self.kind)));
         }
         found

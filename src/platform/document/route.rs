@@ -99,7 +99,7 @@ fn listener(
         None => {
             let gateway = &gateway?.name;
             let names = listeners.iter().map(|listener| listener.name.as_str());
-            let expected = text::alternatives(names, "but it has none");
+            let expected = text::alternatives(names, "it has none");
             let message = format!("unknown listener `{name}` of gateway `{gateway}`: {expected}");
             faults.push(at.fault(message));
         }

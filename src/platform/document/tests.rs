@@ -66,6 +66,25 @@ fn every_fault_is_reported() {
 }
 
 #[test]
+fn faults_stand_in_the_order_of_their_lines() {
+    check(
+        "{kind: Policy, name: p}
+---
+{kind: ApiService, name: a}
+---
+{kind: Gateway, name: gx}",
+        &[
+            "t.yaml:1: name: `p` is not a name: 2 to 63 of a-z, 0-9 and inner hyphens",
+            "t.yaml:1: `scope` is missing",
+            "t.yaml:1: `type` is missing",
+            "t.yaml:1: `spec` is missing",
+            "t.yaml:3: name: `a` is not a name: 2 to 63 of a-z, 0-9 and inner hyphens",
+            "t.yaml:5: `listeners` is missing",
+        ],
+    );
+}
+
+#[test]
 fn what_is_inactive_is_left_out() {
     let text = "{kind: ApiService, name: off, status: inactive}";
     let platform = good(text);

@@ -92,8 +92,8 @@ fn the_certificate_of_an_address_needs_a_name() {
     check(
         &text("{sni: '*.b'}"),
         &[
-            "t.yaml:5: tls.sni: `*.b` is not a host name",
             "t.yaml:1: endpoints that are addresses need `tls.sni`: the name in their certificate",
+            "t.yaml:5: tls.sni: `*.b` is not a host name",
         ],
     );
 }

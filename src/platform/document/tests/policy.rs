@@ -72,8 +72,8 @@ fn the_scope_says_what_is_named() {
     scope(
         "scope: service\nroute: base",
         &[
-            "t.yaml:4: route: `route` is for scope route",
             "t.yaml:1: `api_service` is missing",
+            "t.yaml:4: route: `route` is for scope route",
         ],
     );
     scope(

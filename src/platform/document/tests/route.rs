@@ -92,8 +92,8 @@ fn a_reference_to_what_has_faults_is_no_second_fault() {
 ---
 {kind: Route, name: r1, api_service: bad, gateway: gw, path_prefix: /, backend_refs: [{backend: bad}]}",
         &[
-            "t.yaml:3: scheme: unknown value `ftp`: expected http, https, grpc or grpcs",
             "t.yaml:1: version: `a b` is not a label: at most 63 letters, digits and inner `-`, `_` and `.`",
+            "t.yaml:3: scheme: unknown value `ftp`: expected http, https, grpc or grpcs",
         ],
     );
 }

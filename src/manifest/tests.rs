@@ -1,0 +1,165 @@
+//! Manifests as text: what is written is safe to read, and what is no manifest is named.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::document::node;
+use crate::document::node::Kind;
+use crate::document::node::Node;
+use crate::manifest::Manifest;
+use crate::manifest::Metadata;
+use crate::manifest::Namespace;
+use crate::manifest::Object;
+use crate::manifest::gateway::GatewayClassSpec;
+use crate::manifest::read;
+use crate::manifest::write;
+
+#[test]
+fn what_is_written_reads_back() {
+    let manifests = [class(&[
+        "a",
+        "it's",
+        "two\nlines",
+        "tab\t",
+        "ü",
+        &"long ".repeat(50),
+    ])];
+    let text = write(&manifests);
+    assert_eq!(read::read(&Arc::from("t.yaml"), &text).unwrap(), manifests);
+}
+
+#[test]
+fn what_older_readers_take_for_something_else_is_quoted() {
+    let values = [
+        "on",
+        "off",
+        "yes",
+        "No",
+        "y",
+        "n",
+        "true",
+        "null",
+        "~",
+        "",
+        "1",
+        "0123",
+        "0x1f",
+        "0o7",
+        "1e3",
+        "1_000",
+        "1.5",
+        ".5",
+        ".inf",
+        "12:30:45",
+        "2026-11-23",
+        "=",
+        "<<",
+        "- a",
+        "a: b",
+        "a #b",
+        "*",
+        "&a",
+        "!a",
+        "%a",
+        "@a",
+        "`a",
+        "{",
+        "[",
+        "|",
+        ">",
+        "?",
+        "::/0",
+        " a",
+        "a ",
+    ];
+    let text = write(&[class(&values)]);
+    let documents = node::parse(&Arc::from("t.yaml"), &text).unwrap();
+    let annotations = below(below(&documents[0], "metadata"), "annotations");
+    let Kind::Mapping(entries) = &annotations.kind else {
+        panic!("{text}");
+    };
+    assert_eq!(entries.len(), values.len());
+    for ((_, node), expected) in entries.iter().zip(values) {
+        let Kind::Scalar(scalar) = &node.kind else {
+            panic!("{expected} is written as something else:\n{text}");
+        };
+        assert_eq!(scalar.text, expected);
+        assert!(!scalar.plain, "{expected} is written without quotes");
+    }
+}
+
+#[test]
+fn an_unknown_kind_is_named_with_its_line() {
+    check(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: a}",
+        "t.yaml:1: a manifest of unknown kind `Secret` of `v1`",
+    );
+    check(
+        "# nothing\n---\napiVersion: gateway.networking.k8s.io/v1beta1\nkind: Gateway",
+        "t.yaml:2: a manifest of unknown kind `Gateway` of `gateway.networking.k8s.io/v1beta1`",
+    );
+}
+
+#[test]
+fn an_unknown_field_is_named_with_its_line() {
+    let good = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\n\
+                metadata: {name: eg}\nspec: {controllerName: c}\n";
+    let bad = good.replace("controllerName", "controlerName");
+    let text = format!("{good}{bad}{good}");
+    let faults = read::read(&Arc::from("t.yaml"), &text).unwrap_err();
+    let faults: Vec<String> = faults.into_iter().map(|fault| fault.to_string()).collect();
+    let [fault] = faults.as_slice() else {
+        panic!("{faults:?}");
+    };
+    assert!(fault.starts_with("t.yaml:10: "), "{fault}");
+    assert!(fault.contains("controlerName"), "{fault}");
+}
+
+#[test]
+fn documents_begin_at_their_markers_and_may_be_empty() {
+    let class = "apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\n\
+                 metadata:\n  name: eg\n  annotations:\n    a: |\n      ---x\n      --- \n    b: '---'\n\
+                 spec: {controllerName: c}\n";
+    let text = format!("---\n---\n{class}...\n--- # another\n{class}---\n");
+    let manifests = read::read(&Arc::from("t.yaml"), &text).unwrap();
+    assert_eq!(manifests.len(), 2);
+    assert_eq!(manifests[0].metadata().annotations["a"], "---x\n--- \n");
+}
+
+#[test]
+fn a_namespace_is_a_label() {
+    assert_eq!(Namespace::try_from("imprun").unwrap().as_str(), "imprun");
+    let error = Namespace::try_from("a.b").unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "`a.b` is not a namespace: expected at most 63 of a-z, 0-9 and inner hyphens"
+    );
+}
+
+/// A manifest with these values in it.
+fn class(values: &[&str]) -> Manifest {
+    let annotation = |(index, value): (usize, &&str)| (format!("k{index:03}"), (*value).to_owned());
+    let metadata = Metadata {
+        name: "eg".to_owned(),
+        namespace: None,
+        labels: BTreeMap::new(),
+        annotations: values.iter().enumerate().map(annotation).collect(),
+    };
+    let controller_name = "example.com/controller".to_owned();
+    Manifest::GatewayClass(Object::new(metadata, GatewayClassSpec { controller_name }))
+}
+
+fn below<'n>(node: &'n Node, name: &str) -> &'n Node {
+    let Kind::Mapping(entries) = &node.kind else {
+        panic!("no mapping: {node:?}");
+    };
+    let is_named = |key: &Node| matches!(&key.kind, Kind::Scalar(key) if key.text == name);
+    let found = entries.iter().find(|(key, _)| is_named(key));
+    &found.expect("the key is there").1
+}
+
+#[track_caller]
+fn check(text: &str, expected: &str) {
+    let faults = read::read(&Arc::from("t.yaml"), text).unwrap_err();
+    assert_eq!(faults.to_string(), expected);
+}

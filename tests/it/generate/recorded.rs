@@ -1,0 +1,75 @@
+//! The rules in manifests, against what Envoy Gateway pushed for the same manifests.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use slidegate::document::node;
+use slidegate::document::node::Kind;
+use slidegate::document::node::Node;
+use slidegate::manifest::read;
+use slidegate::manifest::rules;
+use slidegate::rule::Descriptor;
+use slidegate::rule::Domain;
+use slidegate::rule::document;
+
+use crate::generate::text;
+use crate::support::in_project;
+
+#[test]
+fn each_rule_match_hostname_and_listener_has_a_bucket_of_its_own() {
+    check("routes");
+}
+
+#[test]
+fn every_selector_becomes_the_entries_that_envoy_sends() {
+    check("selectors");
+}
+
+#[track_caller]
+fn check(name: &str) {
+    let folder = in_project("tests/vectors").join(name);
+    let input = text(&folder.join("input.yaml"));
+    let manifests = read::read(&Arc::from("input.yaml"), &input).unwrap();
+    let mut domains = rules::domains(&manifests).unwrap();
+    // The recording is sorted; siblings have no order of their own.
+    for domain in &mut domains {
+        sort(&mut domain.descriptors);
+    }
+    let pushed = pushed(&folder.join("rate-limit-config.yaml"));
+    assert_eq!(document::write(&domains), document::write(&pushed));
+    assert_eq!(domains, pushed);
+}
+
+fn sort(descriptors: &mut [Descriptor]) {
+    descriptors.sort_by(|a, b| (&a.key, a.value.text()).cmp(&(&b.key, b.value.text())));
+    for descriptor in descriptors {
+        sort(&mut descriptor.descriptors);
+    }
+}
+
+/// What Envoy Gateway pushed: a list of domains in the format of rule files, each with a name that
+/// repeats the domain.
+fn pushed(path: &Path) -> Vec<Domain> {
+    let file = Arc::from(path.to_str().unwrap());
+    let documents = node::parse(&file, &text(path)).unwrap();
+    let mut configs = Vec::new();
+    for document in documents {
+        let Kind::Sequence(items) = document.kind else {
+            panic!("{file} is no list");
+        };
+        configs.extend(items.into_iter().map(without_name));
+    }
+    let mut faults = Vec::new();
+    let placed = document::domains(&file, &configs, &mut faults);
+    assert_eq!(faults, []);
+    document::distinct(placed, &mut faults)
+}
+
+fn without_name(config: Node) -> Node {
+    let Kind::Mapping(mut entries) = config.kind else {
+        panic!("a configuration is a mapping");
+    };
+    entries.retain(|(key, _)| !matches!(&key.kind, Kind::Scalar(key) if key.text == "name"));
+    let kind = Kind::Mapping(entries);
+    Node { kind, ..config }
+}
