@@ -91,7 +91,7 @@ pub async fn watch(
         last = Some(look.contents);
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = look.changes.settle(patience) => {}
+            _ = look.changes.settle(patience) => {}
         }
     }
 }
@@ -188,3 +188,6 @@ fn put_in_force(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

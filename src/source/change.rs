@@ -78,14 +78,16 @@ impl Changes {
         Places::of(paths) != self.places
     }
 
-    /// Waits until something has changed and nothing more does for a moment, or for `patience`.
-    pub async fn settle(&self, patience: Duration) {
+    /// Waits until something has changed and nothing more does for a moment, or for `patience`;
+    /// says whether something has.
+    pub async fn settle(&self, patience: Duration) -> bool {
         if timeout(patience, self.changed.notified()).await.is_err() {
-            return;
+            return false;
         }
         let quiet = async { while timeout(QUIET, self.changed.notified()).await.is_ok() {} };
         // Who writes without a pause is read in between.
-        drop(timeout(LONGEST, quiet).await);
+        timeout(LONGEST, quiet).await.unwrap_or(());
+        true
     }
 }
 
@@ -184,3 +186,6 @@ impl Places {
 
 /// How many symbolic links one path may lead through, as on Linux.
 const MAX_LINKS: usize = 40;
+
+#[cfg(test)]
+mod tests;

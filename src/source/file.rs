@@ -162,3 +162,6 @@ fn fault(path: &Path, line: usize, message: impl Into<String>) -> Fault {
 fn name(path: &Path) -> Arc<str> {
     path.to_string_lossy().into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,4 +13,5 @@ mod strictness;
 )]
 mod support;
 mod tidy;
+mod validate;
 mod vectors;

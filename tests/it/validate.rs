@@ -1,0 +1,99 @@
+//! `slidegate validate`.
+
+use std::fs;
+use std::process::Output;
+
+use tempfile::TempDir;
+
+use crate::support::in_project;
+use crate::support::service::slidegate;
+
+#[test]
+fn what_is_valid_is_counted() {
+    let dir = dir(&[
+        (
+            "a.yaml",
+            "domain: a\ndescriptors:\n- {key: x, rate_limit: {unlimited: true}}\n",
+        ),
+        ("b.yaml", "domain: b\n---\ndomain: c\n"),
+    ]);
+    check(&dir, &[""], 0, "valid: 3 domains, 1 limit\n", "");
+    check(&dir, &["a.yaml"], 0, "valid: 1 domain, 1 limit\n", "");
+}
+
+#[test]
+fn every_fault_is_reported_with_file_line_and_path() {
+    let dir = dir(&[
+        (
+            "a.yaml",
+            "domain: a\ndescriptors:\n- {keys: x}\n- {key: y, value: 1.5}\n",
+        ),
+        ("b.yaml", "# again\ndomain: a\n"),
+        ("c.yaml", "domain: [\n"),
+    ]);
+    check(
+        &dir,
+        &["", "absent.yaml"],
+        1,
+        "",
+        "a.yaml:3: descriptors[0]: `key` is missing\n\
+         a.yaml:3: descriptors[0].keys: unknown key `keys`: \
+         expected key, value, share_threshold, shadow_mode, rate_limit or descriptors\n\
+         a.yaml:4: descriptors[1].value: `1.5` is a number here: put it in quotes\n\
+         absent.yaml: cannot be read: No such file or directory (os error 2)\n\
+         b.yaml:2: domain: domain `a` stands in a.yaml:1 already\n\
+         c.yaml:1: not YAML: unclosed bracket '['\n\
+         slidegate: 6 faults\n",
+    );
+}
+
+#[test]
+fn platform_documents_are_told_by_their_kind() {
+    let dir = dir(&[("mixed.yaml", "domain: a\n---\nkind: Nonsense\nname: n\n")]);
+    let output = validate(&dir, &["mixed.yaml"]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.starts_with("mixed.yaml:3: kind: "), "{errors}");
+    assert!(errors.ends_with("slidegate: 1 fault\n"), "{errors}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn the_samples_of_this_project_are_valid() {
+    for sample in ["config/demo", "config/imprun"] {
+        let sample = in_project(sample).display().to_string();
+        let output = slidegate(&["validate", &sample]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{sample}");
+        assert!(said.starts_with("valid: "), "{said}");
+        assert!(!said.contains(" 0 limits"), "{said}");
+    }
+}
+
+#[track_caller]
+fn check(dir: &TempDir, paths: &[&str], status: i32, output: &str, errors: &str) {
+    let done = validate(dir, paths);
+    assert_eq!(String::from_utf8(done.stderr).unwrap(), errors);
+    assert_eq!(String::from_utf8(done.stdout).unwrap(), output);
+    assert_eq!(done.status.code(), Some(status));
+}
+
+/// Validates paths of a directory, which is left out of the file names in what is reported.
+fn validate(dir: &TempDir, paths: &[&str]) -> Output {
+    let root = dir.path().display();
+    let paths: Vec<String> = paths.iter().map(|path| format!("{root}/{path}")).collect();
+    let mut arguments = vec!["validate"];
+    arguments.extend(paths.iter().map(String::as_str));
+    let mut output = slidegate(&arguments).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    output.stderr = errors.replace(&format!("{root}/"), "").into_bytes();
+    output
+}
+
+/// A directory with these files.
+fn dir(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    dir
+}
