@@ -31,12 +31,24 @@ pub fn read(file: &Arc<str>, text: &str) -> Result<Vec<Manifest>, Faults> {
                 faults.push(fault(1, message));
             }
             Err(Unreadable::Yaml(error)) => {
-                let line = error.location().map_or(1, |location| location.line());
-                faults.push(fault(line as usize, error.without_snippet().to_string()));
+                let (line, message) = place(&error);
+                faults.push(fault(line, message));
             }
         }
     }
     Faults::none_or(faults, manifests)
+}
+
+/// The line of an error in its document, and the message without it.
+fn place(error: &serde_saphyr::Error) -> (usize, String) {
+    let message = error.without_snippet().to_string();
+    let Some(location) = error.location() else {
+        return (1, message);
+    };
+    let (line, column) = (location.line(), location.column());
+    let place = format!(" at line {line}, column {column}");
+    let message = message.strip_suffix(&place).unwrap_or(&message).to_owned();
+    (usize::try_from(line).unwrap_or(usize::MAX), message)
 }
 
 /// A document of a stream.

@@ -308,3 +308,6 @@ fn unit(unit: LimitUnit) -> Unit {
         LimitUnit::Year => Unit::Year,
     }
 }
+
+#[cfg(test)]
+mod tests;

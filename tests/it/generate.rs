@@ -7,6 +7,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
+use slidegate::rule::tree::RuleSet;
+use slidegate::source;
+use slidegate::source::Sources;
+
 use crate::support::in_project;
 use crate::support::service::slidegate;
 
@@ -20,6 +24,32 @@ fn the_sample_platform_becomes_manifests() {
 fn the_sample_platform_becomes_rules() {
     let rules = generated(&["config/imprun", "--as", "rate-limit-config"]);
     check_golden("imprun-rate-limit-config.yaml", &rules);
+}
+
+#[test]
+fn a_platform_and_the_rules_generated_from_it_are_the_same_limits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rules.yaml");
+    fs::write(
+        &path,
+        generated(&["config/imprun", "--as", "rate-limit-config"]),
+    )
+    .unwrap();
+    let platform = Sources {
+        platform: vec![in_project("config/imprun")],
+        namespace: "default".to_owned(),
+        ..Sources::default()
+    };
+    let rules = Sources {
+        rules: vec![path],
+        ..Sources::default()
+    };
+    let (platform, rules) = (
+        source::load(&platform).unwrap(),
+        source::load(&rules).unwrap(),
+    );
+    assert_eq!(platform, rules);
+    assert_eq!(RuleSet::new(platform).rules().len(), 9);
 }
 
 #[test]

@@ -153,10 +153,10 @@ fn endpoint(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Endpoint> {
 fn host_of(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Host> {
     let text = at.text(faults)?;
     let message = match text.parse::<IpAddr>() {
-        Ok(address) if address.is_loopback() => {
+        Ok(address) if address.to_canonical().is_loopback() => {
             "is a loopback address, which Envoy Gateway refuses"
         }
-        Ok(address) if address.is_unspecified() => "is no address to connect to",
+        Ok(address) if address.to_canonical().is_unspecified() => "is no address to connect to",
         Ok(address) => return Some(Host::Address(address)),
         Err(_) if !is_dns_name(text) => "is neither a host name nor an address",
         Err(_) if !text.contains('.') => {

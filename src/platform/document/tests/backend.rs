@@ -33,14 +33,14 @@ tls: {sni: c.example.com, insecure_skip_verify: true}",
 fn an_endpoint_is_a_name_or_an_address_that_envoy_gateway_takes() {
     endpoints(
         "- {host: 127.0.0.1, port: 80}
-- {host: '::1', port: 80}
+- {host: '::ffff:127.0.0.1', port: 80}
 - {host: 0.0.0.0, port: 80}
 - {host: localhost, port: 80}
 - {host: a_b.example.com, port: 80}
 - {port: 0}",
         &[
             "t.yaml:5: endpoints[0].host: `127.0.0.1` is a loopback address, which Envoy Gateway refuses",
-            "t.yaml:6: endpoints[1].host: `::1` is a loopback address, which Envoy Gateway refuses",
+            "t.yaml:6: endpoints[1].host: `::ffff:127.0.0.1` is a loopback address, which Envoy Gateway refuses",
             "t.yaml:7: endpoints[2].host: `0.0.0.0` is no address to connect to",
             "t.yaml:8: endpoints[3].host: `localhost` has one label only, which Envoy Gateway refuses: expected one such as `api.example.com`",
             "t.yaml:9: endpoints[4].host: `a_b.example.com` is neither a host name nor an address",
