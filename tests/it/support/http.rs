@@ -3,8 +3,12 @@
 use std::io;
 use std::io::Read;
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::net::TcpStream;
+
+use tokio::net::TcpSocket;
+use tokio::runtime::Builder;
 
 use crate::support::PATIENCE;
 
@@ -15,6 +19,7 @@ pub(crate) struct Call {
     path: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
+    from: Ipv4Addr,
 }
 
 /// A response, read to its end.
@@ -35,6 +40,7 @@ impl Call {
             path: path.to_owned(),
             headers: Vec::new(),
             body: Vec::new(),
+            from: Ipv4Addr::UNSPECIFIED,
         }
     }
 
@@ -51,6 +57,12 @@ impl Call {
         self
     }
 
+    /// Sends it from this address, one of the local ones.
+    pub(crate) fn from(mut self, address: Ipv4Addr) -> Self {
+        self.from = address;
+        self
+    }
+
     /// Sends it and waits for the answer.
     #[track_caller]
     pub(crate) fn send(&self, to: SocketAddr) -> Answer {
@@ -62,7 +74,7 @@ impl Call {
 
     /// As [`Call::send`], for a server that may not be there.
     pub(crate) fn try_send(&self, to: SocketAddr) -> io::Result<Answer> {
-        let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+        let mut stream = connect(self.from, to)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.write_all(&self.bytes(to))?;
@@ -101,6 +113,22 @@ impl Answer {
         assert!(found.next().is_none(), "`{name}` twice in {self:?}");
         value
     }
+}
+
+/// A connection from an address of one's choice, which std alone cannot make.
+fn connect(from: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
+    if from.is_unspecified() {
+        return TcpStream::connect_timeout(&to, PATIENCE);
+    }
+    let connect = async {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((from, 0).into())?;
+        socket.connect(to).await?.into_std()
+    };
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let stream = runtime.block_on(connect)?;
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 fn parse(received: &[u8]) -> Option<Answer> {

@@ -44,7 +44,13 @@ impl Process {
     /// without.
     #[track_caller]
     pub(crate) fn line_with(&self, text: &str) -> Option<String> {
-        self.output.line_with(text)
+        self.line_where(|line| line.contains(text))
+    }
+
+    /// As [`Process::line_with`], for lines that are told by more than a text in them.
+    #[track_caller]
+    pub(crate) fn line_where(&self, is_it: impl Fn(&str) -> bool) -> Option<String> {
+        self.output.line_where(is_it)
     }
 
     /// Every line so far.
@@ -112,11 +118,11 @@ impl Output {
     }
 
     #[track_caller]
-    fn line_with(&self, text: &str) -> Option<String> {
+    fn line_where(&self, is_it: impl Fn(&str) -> bool) -> Option<String> {
         let begin = now();
         let mut lines = self.lines.lock().unwrap();
         loop {
-            if let Some(line) = lines.written.iter().find(|line| line.contains(text)) {
+            if let Some(line) = lines.written.iter().find(|line| is_it(line)) {
                 return Some(line.clone());
             }
             if lines.ended_streams == 2 {
@@ -125,7 +131,7 @@ impl Output {
             let left = PATIENCE.saturating_sub(begin.elapsed());
             assert!(
                 !left.is_zero(),
-                "no line with `{text}` within {PATIENCE:?}:\n{}",
+                "not the line that was waited for within {PATIENCE:?}:\n{}",
                 lines.written.join("\n"),
             );
             (lines, _) = self.changed.wait_timeout(lines, left).unwrap();

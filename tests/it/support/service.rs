@@ -8,8 +8,6 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::support::eventually;
-use crate::support::free_address;
 use crate::support::http::Answer;
 use crate::support::http::Call;
 use crate::support::in_project;
@@ -21,12 +19,6 @@ use crate::support::rls::channel;
 #[derive(Debug)]
 pub(crate) struct Service {
     process: Process,
-    ports: Ports,
-}
-
-/// Where it listens.
-#[derive(Clone, Copy, Debug)]
-struct Ports {
     grpc: SocketAddr,
     http: SocketAddr,
     debug: SocketAddr,
@@ -41,43 +33,44 @@ impl Service {
         Self::start_with(arguments, &[])
     }
 
-    /// As [`Service::start`], with environment variables.
+    /// As [`Service::start`], with environment variables. It has to log where it listens.
     #[track_caller]
     pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        // Between looking for a free port and using it, somebody else may take it.
-        for _ in 0..10 {
-            let ports = Ports::free();
-            let mut process = Process::start(&mut serve(ports, arguments, environment));
-            let is_up = eventually("/healthcheck answers", || {
-                if !process.is_running() {
-                    return Some(false);
-                }
-                let answer = Call::get("/healthcheck").try_send(ports.http).ok()?;
-                (answer.status == 200).then_some(true)
+        let process = Process::start(&mut serve(arguments, environment));
+        let address = |port: &str| {
+            let line = process.line_where(|it| it.contains("listening") && it.contains(port));
+            let line = line.unwrap_or_else(|| {
+                let log = process.lines().join("\n");
+                panic!("the service did not start:\n{log}");
             });
-            if is_up {
-                return Self { process, ports };
-            }
-            let log = process.lines().join("\n");
-            assert!(log.contains("in use"), "the service did not start:\n{log}");
-        }
-        panic!("no free ports");
+            address_in(&line)
+        };
+        let service = Self {
+            grpc: address("\"gRPC\""),
+            http: address("\"HTTP\""),
+            debug: address("\"debug\""),
+            metrics: address("\"metrics\""),
+            process,
+        };
+        let answer = Call::get("/healthcheck").send(service.http);
+        assert_eq!(answer.status, 200, "{}", service.log());
+        service
     }
 
     pub(crate) fn grpc(&self) -> SocketAddr {
-        self.ports.grpc
+        self.grpc
     }
 
     pub(crate) fn http(&self) -> SocketAddr {
-        self.ports.http
+        self.http
     }
 
     pub(crate) fn debug(&self) -> SocketAddr {
-        self.ports.debug
+        self.debug
     }
 
     pub(crate) fn metrics(&self) -> SocketAddr {
-        self.ports.metrics
+        self.metrics
     }
 
     /// A connection to its gRPC port.
@@ -146,17 +139,6 @@ impl Service {
     }
 }
 
-impl Ports {
-    fn free() -> Self {
-        Self {
-            grpc: free_address(),
-            http: free_address(),
-            debug: free_address(),
-            metrics: free_address(),
-        }
-    }
-}
-
 /// The binary with its arguments, without the settings of whoever runs the tests.
 pub(crate) fn slidegate(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_slidegate"));
@@ -170,14 +152,27 @@ pub(crate) fn slidegate(arguments: &[&str]) -> Command {
     command
 }
 
-fn serve(ports: Ports, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+/// All addresses are local, with ports that the system chooses.
+fn serve(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = slidegate(&["serve"]);
+    for flag in [
+        "--grpc-addr",
+        "--http-addr",
+        "--debug-addr",
+        "--metrics-addr",
+    ] {
+        command.args([flag, "127.0.0.1:0"]);
+    }
+    command.args(arguments).envs(environment.iter().copied());
     command
-        .args(["--grpc-addr", &ports.grpc.to_string()])
-        .args(["--http-addr", &ports.http.to_string()])
-        .args(["--debug-addr", &ports.debug.to_string()])
-        .args(["--metrics-addr", &ports.metrics.to_string()])
-        .args(arguments)
-        .envs(environment.iter().copied());
-    command
+}
+
+/// The local address in a line of the log, whatever its format.
+#[track_caller]
+fn address_in(line: &str) -> SocketAddr {
+    let begin = line.find("127.0.0.1:").unwrap();
+    let is_part = |c: char| c.is_ascii_digit() || c == '.' || c == ':';
+    let end = line[begin..].find(|c| !is_part(c));
+    let end = end.map_or(line.len(), |length| begin + length);
+    line[begin..end].parse().unwrap()
 }

@@ -1,3 +1,5 @@
+//! How documents of kind `Backend` are read.
+
 use crate::platform::Host;
 use crate::platform::Scheme;
 use crate::platform::Trust;

@@ -1,3 +1,5 @@
+//! How documents of kind `Gateway` are read.
+
 use crate::platform::Certificate;
 use crate::platform::Protocol;
 use crate::platform::document::tests::check;

@@ -1,3 +1,5 @@
+//! How documents of kind `Policy` are read.
+
 use crate::platform::Cost;
 use crate::platform::Key;
 use crate::platform::Metadata;

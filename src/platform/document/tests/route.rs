@@ -1,3 +1,5 @@
+//! How documents of kind `Route` are read.
+
 use crate::platform::HeaderValue;
 use crate::platform::Method;
 use crate::platform::PathMatch;
