@@ -17,9 +17,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::document::Faults;
 use crate::limiter::Limiter;
+use crate::limiter::clock::Clock;
 use crate::limiter::clock::SystemClock;
 use crate::metrics::Metrics;
+use crate::rule::Domain;
 use crate::rule::tree::RuleSet;
 use crate::server;
 use crate::server::grpc;
@@ -35,7 +38,7 @@ use crate::source;
 use crate::source::Sources;
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
-use crate::store::redis::Clock;
+use crate::store::redis;
 use crate::store::redis::RedisStore;
 
 /// Serves until a signal comes or a task fails.
@@ -55,7 +58,7 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let sources = sources(settings);
-    let domains = source::load(&sources)?;
+    let domains = source::load(&sources).map_err(Faulty)?;
     let ports = Ports::bind(settings).await?;
 
     let mut tasks = Tasks::default();
@@ -64,9 +67,10 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
     let Link { store, kind, is_up } = link(&settings.store, &mut tasks)?;
     let store_metrics = metrics.store(kind);
     let connected = store_metrics.connected.clone();
+    let clock = SystemClock::start();
     let limiter = Arc::new(Limiter::new(
         store,
-        Arc::new(SystemClock::start()),
+        Arc::new(clock),
         settings.algorithm,
         Arc::clone(&metrics),
         store_metrics,
@@ -74,6 +78,17 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
     let rules = RuleSet::new(domains);
     announce::rules(&rules, settings.algorithm);
     limiter.replace_rules(rules);
+    let apply = {
+        let (limiter, last_load) = (Arc::clone(&limiter), metrics.source().last_load);
+        move |domains: Vec<Domain>| {
+            limiter.replace_rules(RuleSet::new(domains));
+            last_load.set(clock.now().wall.0 as f64 / 1e6);
+        }
+    };
+    tasks.spawn(
+        "configuration",
+        source::watch(sources, apply, metrics.source(), stop.clone()),
+    );
     tasks.spawn("metrics", upkeep(Arc::clone(&metrics), stop.clone()));
 
     let reporter = health::reporter().await;
@@ -114,6 +129,11 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
     info!("stopped");
     Ok(())
 }
+
+/// The rules cannot be used, and there are no earlier ones.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration has faults\n{0}")]
+struct Faulty(Faults);
 
 /// The bound ports.
 struct Ports {
@@ -165,7 +185,7 @@ fn link(address: &StoreAddress, tasks: &mut Tasks) -> Result<Link, TaskError> {
         }
         StoreAddress::Redis(url) => {
             info!(%url, "counting in Redis");
-            let (store, keeper) = RedisStore::new(url.expose(), Clock::Server)?;
+            let (store, keeper) = RedisStore::new(url.expose(), redis::Clock::Server)?;
             let is_up = store.is_up();
             let stop = tasks.stop_token();
             tasks.spawn("link to Redis", async move {

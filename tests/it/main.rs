@@ -4,8 +4,13 @@
     reason = "a test that cannot go on fails; clippy.toml's exception does not reach helpers"
 )]
 
+mod cli;
+mod decisions;
 mod envoy;
+mod failure;
 mod generate;
+mod http;
+mod rls;
 mod store;
 mod strictness;
 #[expect(

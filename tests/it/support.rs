@@ -2,6 +2,7 @@
 
 pub(crate) mod http;
 pub(crate) mod process;
+pub(crate) mod raw;
 pub(crate) mod redis;
 pub(crate) mod rls;
 pub(crate) mod service;

@@ -22,17 +22,16 @@ pub(super) fn rules(rules: &RuleSet, default_algorithm: Algorithm) {
             "in force"
         );
     }
-    let (count, domains) = (rules.rules().len(), rules.n_domains());
-    if let Some(more) = count.checked_sub(MAX_LINES).filter(|more| *more > 0) {
+    let more = rules.rules().len().saturating_sub(MAX_LINES);
+    if more > 0 {
         info!(
             more,
             "limits are in force too; /rlconfig on the debug port lists all"
         );
     }
-    if count == 0 {
+    if rules.rules().is_empty() {
         warn!("no limit is in force: everything passes");
     }
-    info!(rules = count, domains, "rules loaded");
 }
 
 /// A limit as people say it: `3 per 5 minutes, sliding_window`.

@@ -130,6 +130,12 @@ impl Service {
     #[track_caller]
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         self.process.signal("TERM");
+        self.wait()
+    }
+
+    /// Waits until it has ended.
+    #[track_caller]
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         self.process.wait()
     }
 
