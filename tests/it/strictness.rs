@@ -2,6 +2,7 @@
 
 mod adversary;
 mod cheaters;
+mod front_door;
 mod record;
 
 use std::cell::Cell;
