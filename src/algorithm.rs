@@ -1,5 +1,6 @@
 //! How hits are counted: pure arithmetic on counts and times passed in.
 
+pub mod burst;
 pub mod fixed;
 pub mod sliding;
 

@@ -25,6 +25,7 @@ use crate::rule::tree::RuleSet;
 use crate::store::Now;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::store::Take;
 
 /// A request as Envoy sends it, after the wire.
 #[derive(Clone, Debug)]
@@ -227,7 +228,7 @@ fn verdict(request: &Request<'_>, plan: &Plan<'_>, decisions: &[Decision], now: 
             let decision = decisions[limited.take];
             let charged = plan.is_charged(limited, decision, over_limit);
             count(request, limited, decision, charged, now);
-            status(limited, plan.takes[limited.take].limit, decision)
+            status(limited, &plan.takes[limited.take], decision)
         }
     });
     Verdict {
@@ -236,11 +237,11 @@ fn verdict(request: &Request<'_>, plan: &Plan<'_>, decisions: &[Decision], now: 
     }
 }
 
-fn status(limited: &Limited<'_>, taken_limit: u32, decision: Decision) -> Status {
+fn status(limited: &Limited<'_>, taken: &Take, decision: Decision) -> Status {
     // Limits on the same counter are taken together, under one of them.
-    let remaining = (decision.remaining + u64::from(limited.requests))
-        .saturating_sub(u64::from(taken_limit))
-        .min(u64::from(limited.requests));
+    let remaining = (decision.remaining + limited.most())
+        .saturating_sub(taken.most())
+        .min(limited.most());
     let remaining = if decision.fits { remaining } else { 0 };
     Status::Limited {
         over_limit: !limited.shadow && !decision.fits,

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use crate::algorithm::Decision;
 use crate::algorithm::Hits;
 use crate::algorithm::Timestamp;
+use crate::algorithm::sliding::Quota;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::Window;
 
@@ -41,12 +42,26 @@ pub struct Take {
     pub algorithm: Algorithm,
     /// N; not part of the identity, so that a changed limit goes on with what was counted.
     pub limit: u32,
+    /// How much more one window may hold, with N on average; only of sliding windows.
+    pub burst: u32,
     /// W.
     pub window: Window,
     /// What is asked for or reported.
     pub hits: Hits,
     /// Whether hits that do not fit refuse the whole request; not so in shadow mode.
     pub enforced: bool,
+}
+
+impl Take {
+    /// The most that one window holds.
+    pub fn most(&self) -> u64 {
+        u64::from(self.limit) + u64::from(self.burst)
+    }
+
+    /// What sliding windows hold this take to.
+    pub fn quota(&self) -> Quota {
+        Quota::new(self.limit, self.burst, self.window)
+    }
 }
 
 /// The moment of a request, on the clocks of this process.

@@ -9,13 +9,18 @@ use crate::algorithm::Decision;
 use crate::algorithm::Hits;
 use crate::algorithm::MAX_HITS;
 use crate::algorithm::Timestamp;
+use crate::algorithm::burst::Bucket;
+use crate::algorithm::burst::Refill;
 use crate::rule::limit::Window;
 
-/// N per W, with what follows from them for the log.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// N per W and what may come above it for a while, with what follows from them for the log.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quota {
+    /// The most that any window holds: N and the burst.
     limit: u64,
     window: u64,
+    /// What keeps the average at N, where there is a burst.
+    refill: Option<Refill>,
     /// The width of a sub-bucket, in microseconds.
     width: u64,
     /// How many hits of one sub-bucket may share an entry.
@@ -23,23 +28,33 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// At most `limit` hits in any window of length `window`.
-    pub fn new(limit: u32, window: Window) -> Self {
-        Self {
-            limit: u64::from(limit),
+    /// At most `limit` hits in any window of length `window`; with a `burst` that many more in one
+    /// window, and `limit` on average.
+    pub fn new(limit: u32, burst: u32, window: Window) -> Self {
+        let capacity = u64::from(limit) + u64::from(burst);
+        let refill = Refill {
+            capacity,
+            hits: u64::from(limit),
             window: window.micros(),
+        };
+        Self {
+            limit: capacity,
+            window: window.micros(),
+            refill: (burst > 0).then_some(refill),
             width: window.micros().div_ceil(SUB_BUCKETS),
-            share: u64::from(limit).div_ceil(SUB_BUCKETS),
+            share: capacity.div_ceil(SUB_BUCKETS),
         }
     }
 }
 
 /// What was counted under one key.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Log {
     /// Oldest first; no `last` is before that of an earlier entry.
     entries: VecDeque<Entry>,
     total: u64,
+    /// Used where there is a burst.
+    bucket: Bucket,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,8 +87,8 @@ impl Log {
     }
 
     /// Whether the hits would be admitted. The log is settled.
-    pub fn fits(&self, quota: Quota, hits: Hits) -> bool {
-        self.total.saturating_add(needed(hits)) <= quota.limit
+    pub fn fits(&self, quota: Quota, hits: Hits, now: Timestamp) -> bool {
+        needed(hits) <= self.remaining(quota, now)
     }
 
     /// Books the hits, whether they fit or not. The log is settled.
@@ -97,33 +112,56 @@ impl Log {
             self.entries.push_back(Entry { last, count });
         }
         self.total += count;
+        match quota.refill {
+            Some(refill) => self.bucket.take(refill, count, now),
+            None => self.bucket = Bucket::default(),
+        }
     }
 
     /// What the log says of hits that fitted or not, after they were booked or not.
     pub fn decision(&self, quota: Quota, hits: Hits, fits: bool, now: Timestamp) -> Decision {
         let reset = if fits {
-            self.empty_at(quota).since(now)
+            self.empty_at(quota, now).since(now)
         } else {
             self.wait(quota, hits, now)
         };
         Decision {
             fits,
-            remaining: quota.limit.saturating_sub(self.total),
+            remaining: self.remaining(quota, now),
             reset,
         }
     }
 
-    /// When nothing of what is counted now will be counted any more.
-    pub fn empty_at(&self, quota: Quota) -> Timestamp {
-        let newest = self.newest().unwrap_or_default();
-        newest.plus(quota.window)
+    /// When nothing of what is counted now will be counted any more. The log is settled.
+    pub fn empty_at(&self, quota: Quota, now: Timestamp) -> Timestamp {
+        let full = quota.refill.map_or(now, |refill| {
+            now.plus(self.bucket.wait(refill, refill.capacity, now))
+        });
+        let empty = self
+            .newest()
+            .map_or(now, |newest| newest.plus(quota.window));
+        full.max(empty)
     }
 
-    /// In how many microseconds the hits would be admitted, at most W; W when they never would.
+    fn remaining(&self, quota: Quota, now: Timestamp) -> u64 {
+        let in_window = quota.limit.saturating_sub(self.total);
+        let refilled = |refill| self.bucket.remaining(refill, now);
+        let refilled = quota.refill.map(refilled);
+        refilled.map_or(in_window, |refilled| refilled.min(in_window))
+    }
+
+    /// In how many microseconds the hits would be admitted; W when they never would.
     fn wait(&self, quota: Quota, hits: Hits, now: Timestamp) -> u64 {
         let Some(room) = quota.limit.checked_sub(needed(hits)) else {
             return quota.window;
         };
+        let refilled = |refill| self.bucket.wait(refill, needed(hits), now);
+        let refilled = quota.refill.map_or(0, refilled);
+        self.wait_for_window(quota, room, now).max(refilled)
+    }
+
+    /// In how many microseconds the window will hold no more than `room`, at most W.
+    fn wait_for_window(&self, quota: Quota, room: u64, now: Timestamp) -> u64 {
         let mut counted = self.total;
         for entry in &self.entries {
             if counted <= room {

@@ -45,10 +45,18 @@ pub(super) struct Limited<'a> {
     pub(super) label: &'a str,
     pub(super) name: &'a str,
     pub(super) requests: u32,
+    pub(super) burst: u32,
     pub(super) unit: Unit,
     pub(super) window: Window,
     pub(super) shadow: bool,
     pub(super) state: &'a State,
+}
+
+impl Limited<'_> {
+    /// The most that one window holds.
+    pub(super) fn most(&self) -> u64 {
+        u64::from(self.requests) + u64::from(self.burst)
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -105,6 +113,7 @@ impl<'a> Plan<'a> {
                 label: &state.label,
                 name: "",
                 requests: limit.requests,
+                burst: 0,
                 unit: limit.unit,
                 window: Window::of_one(limit.unit),
                 shadow: false,
@@ -126,12 +135,13 @@ impl<'a> Plan<'a> {
         let Allowance::Limited(limit) = &rule.allowance else {
             return Meaning::Unlimited;
         };
-        let algorithm = limit.algorithm.unwrap_or(default_algorithm);
+        let algorithm = limit.algorithm_or(default_algorithm);
         let limited = Limited {
             take: 0,
             label: &state.label,
             name: limit.name.as_deref().unwrap_or_default(),
             requests: limit.requests,
+            burst: limit.burst,
             unit: limit.unit,
             window: limit.window(),
             shadow: limit.shadow,
@@ -160,11 +170,14 @@ impl<'a> Plan<'a> {
         limited.take = known.unwrap_or(self.takes.len());
         match known.map(|index| &mut self.takes[index]) {
             Some(take) => {
-                take.limit = match (take.enforced, limited.shadow) {
-                    (true, true) => take.limit,
-                    (false, false) => limited.requests,
-                    _ => take.limit.min(limited.requests),
+                let replaces = match (take.enforced, limited.shadow) {
+                    (true, true) => false,
+                    (false, false) => true,
+                    _ => limited.most() < take.most(),
                 };
+                if replaces {
+                    (take.limit, take.burst) = (limited.requests, limited.burst);
+                }
                 take.enforced |= !limited.shadow;
                 if count(hits) > count(take.hits) {
                     take.hits = hits;
@@ -174,6 +187,7 @@ impl<'a> Plan<'a> {
                 key,
                 algorithm,
                 limit: limited.requests,
+                burst: limited.burst,
                 window: limited.window,
                 hits,
                 enforced: !limited.shadow,

@@ -156,6 +156,7 @@ impl Service {
                 name: None,
                 requests: rule.requests,
                 unit: Unit::Minute,
+                burst: 0,
                 unit_multiplier: NonZeroU32::MIN,
                 algorithm: None,
                 cost: rule.cost,
@@ -250,7 +251,7 @@ struct Silent;
 impl Store for Silent {
     fn take<'a>(
         &'a self,
-        _: &'a [crate::store::Take],
+        _: &'a [Take],
         _: Now,
     ) -> crate::store::BoxFuture<'a, Result<Vec<Decision>, StoreError>> {
         Box::pin(std::future::pending())

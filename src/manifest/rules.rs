@@ -281,6 +281,7 @@ fn limit(rule: &RateLimitRule) -> Limit {
     Limit {
         name: None,
         requests: rule.limit.requests,
+        burst: 0,
         unit: unit(rule.limit.unit),
         unit_multiplier: NonZeroU32::MIN,
         algorithm: None,

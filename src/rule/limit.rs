@@ -9,11 +9,14 @@ pub struct Limit {
     pub name: Option<String>,
     /// N: how many hits pass in one window; 0 refuses everything.
     pub requests: u32,
+    /// How many hits more one window may hold, as long as N is kept on average; 0 for none, and
+    /// only for sliding windows.
+    pub burst: u32,
     /// The unit of the window.
     pub unit: Unit,
     /// How many units one window has; [`Window::of`] says the bound.
     pub unit_multiplier: NonZeroU32,
-    /// How hits are counted; none takes the process's default.
+    /// How hits are counted; none leaves it to [`Limit::algorithm_or`].
     pub algorithm: Option<Algorithm>,
     /// What an explicit `hits_addend` of a descriptor means; none is learned from the traffic.
     pub cost: Option<Cost>,
@@ -25,6 +28,15 @@ impl Limit {
     /// W: the length of the window, at most [`Window::MAX_SECONDS`].
     pub fn window(&self) -> Window {
         Window::of(self.unit, self.unit_multiplier).unwrap_or(Window(Window::MAX_SECONDS))
+    }
+
+    /// How hits are counted, where the process counts by `default`. A burst needs sliding windows.
+    pub fn algorithm_or(&self, default: Algorithm) -> Algorithm {
+        let default = match self.burst {
+            0 => default,
+            _ => Algorithm::SlidingWindow,
+        };
+        self.algorithm.unwrap_or(default)
     }
 }
 

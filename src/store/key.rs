@@ -86,8 +86,8 @@ mod tests {
     #[test]
     fn a_fixed_key_is_that_of_the_reference() {
         let path = [("files", "files/*"), ("tenant", "1")];
-        let key = fixed("domain", path, window(60), Timestamp(1_234_567_890_123_456));
-        assert_eq!(key, b"domain_files_files/*_tenant_1_1234567840");
+        let key = fixed("domain", path, window(60), Timestamp(1_234_567_850_123_456));
+        assert_eq!(key, b"domain_files_files/*_tenant_1_1234567800");
     }
 
     #[test]

@@ -10,7 +10,6 @@ use crate::algorithm::MAX_HITS;
 use crate::algorithm::Timestamp;
 use crate::algorithm::fixed;
 use crate::algorithm::sliding::Log;
-use crate::algorithm::sliding::Quota;
 use crate::rule::limit::Algorithm;
 use crate::store::BoxFuture;
 use crate::store::Now;
@@ -116,7 +115,7 @@ impl Counters {
 
     /// What a sliding counter says of the hits before any are booked.
     fn look(&mut self, take: &Take, now: Timestamp) -> Decision {
-        let quota = Quota::new(take.limit, take.window);
+        let quota = take.quota();
         let empty = Log::default();
         let log = match self.by_key.get_mut(take.key.as_slice()) {
             Some(Counter {
@@ -128,17 +127,17 @@ impl Counters {
             }
             _ => &empty,
         };
-        log.decision(quota, take.hits, log.fits(quota, take.hits), now)
+        log.decision(quota, take.hits, log.fits(quota, take.hits, now), now)
     }
 
     /// Books the hits in a sliding counter.
     fn book(&mut self, take: &Take, fits: bool, now: Timestamp) -> Decision {
-        let quota = Quota::new(take.limit, take.window);
+        let quota = take.quota();
         let counter = self.counter(take, now, now);
         match &mut counter.count {
             Count::Sliding(log) => {
                 log.book(quota, take.hits, now);
-                counter.until = log.empty_at(quota);
+                counter.until = log.empty_at(quota, now);
                 log.decision(quota, take.hits, fits, now)
             }
             Count::Fixed(_) => unreachable!("the two kinds of keys differ in their first bytes"),

@@ -37,13 +37,17 @@ pub(super) fn rules(rules: &RuleSet, default_algorithm: Algorithm) {
 /// A limit as people say it: `3 per 5 minutes, sliding_window`.
 fn in_words(limit: &Limit, default_algorithm: Algorithm) -> String {
     let (requests, unit) = (limit.requests, limit.unit.name());
-    let algorithm = limit.algorithm.unwrap_or(default_algorithm);
+    let algorithm = limit.algorithm_or(default_algorithm);
     let named = Algorithm::NAMES.iter().find(|(_, it)| *it == algorithm);
     let algorithm = named.map_or("", |(name, _)| name);
+    let burst = match limit.burst {
+        0 => String::new(),
+        burst => format!(" and a burst of {burst}"),
+    };
     let shadow = if limit.shadow { ", shadow mode" } else { "" };
     match limit.unit_multiplier.get() {
-        1 => format!("{requests} per {unit}, {algorithm}{shadow}"),
-        many => format!("{requests} per {many} {unit}s, {algorithm}{shadow}"),
+        1 => format!("{requests} per {unit}{burst}, {algorithm}{shadow}"),
+        many => format!("{requests} per {many} {unit}s{burst}, {algorithm}{shadow}"),
     }
 }
 
@@ -62,6 +66,7 @@ mod tests {
         let mut limit = Limit {
             name: None,
             requests: 3,
+            burst: 0,
             unit: Unit::Minute,
             unit_multiplier: NonZeroU32::MIN,
             algorithm: None,
@@ -70,6 +75,12 @@ mod tests {
         };
         let words = |limit: &Limit| in_words(limit, Algorithm::SlidingWindow);
         assert_eq!(words(&limit), "3 per minute, sliding_window");
+        limit.burst = 2;
+        assert_eq!(
+            words(&limit),
+            "3 per minute and a burst of 2, sliding_window"
+        );
+        limit.burst = 0;
         limit.unit_multiplier = NonZeroU32::new(5).unwrap();
         limit.algorithm = Some(Algorithm::FixedWindow);
         limit.shadow = true;

@@ -24,7 +24,7 @@ pub(super) fn allowance(at: &At<'_>, shadow: bool, faults: &mut Vec<Fault>) -> O
     } else {
         limit(&mut fields, shadow, faults).map(Allowance::Limited)
     };
-    for key in ["replaces", "burst", "on_store_failure"] {
+    for key in ["replaces", "on_store_failure"] {
         fields.unsupported(key, faults);
     }
     fields.finish(faults);
@@ -44,6 +44,16 @@ fn limit(fields: &mut Mapping<'_>, shadow: bool, faults: &mut Vec<Fault>) -> Opt
     };
     let algorithm = fields.optional("algorithm");
     let algorithm = algorithm.map(|at| at.one_of(&Algorithm::NAMES, faults));
+    let burst = fields.optional("burst").map(|at| {
+        let most = u32::MAX - requests.unwrap_or(0);
+        if algorithm == Some(Some(Algorithm::FixedWindow)) {
+            faults.push(at.fault("`burst` goes with `algorithm: sliding_window` only"));
+        }
+        if requests == Some(0) {
+            faults.push(at.fault("`burst` needs a `requests_per_unit` of at least 1"));
+        }
+        at.number(0, most.into(), faults)
+    });
     let cost = fields.optional("cost");
     let cost = cost.map(|at| at.one_of(&Cost::NAMES, faults));
 
@@ -64,6 +74,10 @@ fn limit(fields: &mut Mapping<'_>, shadow: bool, faults: &mut Vec<Fault>) -> Opt
     Some(Limit {
         name: name.map(str::to_owned),
         requests: requests?,
+        burst: match burst {
+            Some(burst) => u32::try_from(burst?).ok()?,
+            None => 0,
+        },
         unit,
         unit_multiplier,
         algorithm: match algorithm {
@@ -86,7 +100,7 @@ fn unlimited_fields(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) {
     if let Some(at) = fields.optional("requests_per_unit") {
         number(&at, 0, faults);
     }
-    for key in ["unit", "unit_multiplier", "algorithm", "cost"] {
+    for key in ["unit", "unit_multiplier", "burst", "algorithm", "cost"] {
         let Some(at) = fields.optional(key) else {
             continue;
         };

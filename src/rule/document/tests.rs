@@ -30,6 +30,7 @@ fn a_document_is_a_domain_with_a_tree() {
         name: Some("five".to_owned()),
         requests: 3,
         unit: Unit::Minute,
+        burst: 0,
         unit_multiplier: NonZeroU32::new(5).unwrap(),
         algorithm: Some(Algorithm::FixedWindow),
         cost: Some(Cost::Report),
@@ -247,7 +248,7 @@ fn unknown_keys_are_refused_on_every_level() {
         &[
             "f:2: name: unknown key `name`: expected domain or descriptors",
             "f:4: descriptors[0].rate_limit.shadow_mode: unknown key `shadow_mode`: expected \
-             unlimited, name, unit, requests_per_unit, unit_multiplier, algorithm or cost",
+             unlimited, name, unit, requests_per_unit, unit_multiplier, algorithm, burst or cost",
             "f:4: descriptors[0].unit: unknown key `unit`: \
              expected key, value, share_threshold, shadow_mode, rate_limit or descriptors",
         ],
@@ -266,12 +267,28 @@ fn keys_that_are_not_supported_yet_are_refused_by_name() {
         ],
     );
     check_limit(
-        "{unit: day, requests_per_unit: 1, replaces: [{name: x}], burst: 1, on_store_failure: deny}",
+        "{unit: day, requests_per_unit: 1, replaces: [{name: x}], on_store_failure: deny}",
         &[
-            "burst: `burst` is not supported yet",
             "on_store_failure: `on_store_failure` is not supported yet",
             "replaces: `replaces` is not supported yet",
         ],
+    );
+}
+
+#[test]
+fn a_burst_goes_with_a_sliding_limit_above_zero() {
+    check_limit("{unit: day, requests_per_unit: 1, burst: 2}", &[]);
+    check_limit(
+        "{unit: day, requests_per_unit: 0, burst: 2}",
+        &["burst: `burst` needs a `requests_per_unit` of at least 1"],
+    );
+    check_limit(
+        "{unit: day, requests_per_unit: 1, burst: 2, algorithm: fixed_window}",
+        &["burst: `burst` goes with `algorithm: sliding_window` only"],
+    );
+    check_limit(
+        "{unit: day, requests_per_unit: 1, burst: 4294967295}",
+        &["burst: expected a whole number from 0 to 4294967294, found `4294967295`"],
     );
 }
 

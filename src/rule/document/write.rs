@@ -83,6 +83,8 @@ struct LimitForm<'d> {
     #[serde(skip_serializing_if = "Option::is_none")]
     unit_multiplier: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    burst: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     algorithm: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<&'static str>,
@@ -110,6 +112,7 @@ impl<'d> From<&'d Limit> for LimitForm<'d> {
             unit: Some(limit.unit.name()),
             requests_per_unit: Some(limit.requests),
             unit_multiplier: (multiplier > 1).then_some(multiplier),
+            burst: (limit.burst > 0).then_some(limit.burst),
             algorithm: limit.algorithm.map(Algorithm::name),
             cost: limit.cost.map(Cost::name),
             unlimited: false,

@@ -180,6 +180,7 @@ fn descriptor(key: &str, value: Value, requests: u32) -> Descriptor {
             name: None,
             requests,
             unit: Unit::Hour,
+            burst: 0,
             unit_multiplier: NonZeroU32::MIN,
             algorithm: None,
             cost: None,

@@ -51,6 +51,7 @@ impl TakeScript {
             command
                 .arg(kind)
                 .arg(take.limit)
+                .arg(take.burst)
                 .arg(window)
                 .arg(hits.min(MAX_HITS))
                 .arg(u8::from(take.enforced));

@@ -4,19 +4,23 @@
 -- KEYS[i]: the counter of take i.
 -- ARGV[1]: the time in microseconds, or '' for the clock of this server.
 -- ARGV[2]: eight random bytes, the id of the logs that begin here.
--- ARGV[3 + 5 * (i - 1) ...], for take i:
+-- ARGV[3 + 6 * (i - 1) ...], for take i:
 --   kind: 'a' an ask, 'r' a report, 'f' a fixed window;
 --   limit: N;
+--   burst: how much more one window may hold, with N on average;
 --   window: W in microseconds; of a fixed window the seconds until its key expires;
 --   hits: how many;
 --   enforced: '1' when hits that do not fit refuse the request.
 -- Answers three numbers a take: fits (0 or 1), remaining, and the microseconds until the same take
 -- would fit or, if it did, until nothing is counted. Of a fixed window: its count, 0, 0.
 --
--- A log is its id (8 bytes), its total (7 bytes), then 12 bytes an entry, oldest first: the time of
--- its newest hit in microseconds (7 bytes) and its count (5 bytes), all little-endian.
-local HEADER, ENTRY, MAX_ENTRIES, MAX_HITS = 15, 12, 130, 1099511627775
-local SUB_BUCKETS, MAX_AHEAD = 64, 1000000
+-- A log is a byte that says its form, its id (8 bytes), its total (7 bytes), then in form 2 what is
+-- used of the bucket for bursts (a double) and when that was (7 bytes), then 12 bytes an entry,
+-- oldest first: the time of its newest hit in microseconds (7 bytes) and its count (5 bytes). All
+-- numbers are little-endian.
+local PLAIN, WITH_BUCKET = 1, 2
+local HEADER, BUCKET, ENTRY, MAX_ENTRIES, MAX_HITS = 16, 15, 12, 130, 1099511627775
+local SUB_BUCKETS, MAX_AHEAD, MAX_WAIT = 64, 1000000, 315360000000000
 
 local now = tonumber(ARGV[1])
 if not now then
@@ -25,7 +29,7 @@ if not now then
 end
 
 local function entry(log, index)
-  return struct.unpack('<I7I5', log.packed, HEADER + 1 + ENTRY * (index - 1))
+  return struct.unpack('<I7I5', log.packed, log.head + 1 + ENTRY * (index - 1))
 end
 
 local function pack(last, count)
@@ -33,18 +37,27 @@ local function pack(last, count)
 end
 
 -- The log under a key: entries from `first` to `n` count, the earlier ones have left the window.
-local function settled(key, window)
+local function settled(key, take)
   local packed = redis.call('GET', key)
   if not packed then
-    return { id = ARGV[2], total = 0, packed = '', first = 1, n = 0 }
+    return {
+      id = ARGV[2], total = 0, packed = '', head = 0, first = 1, n = 0,
+      used = take.burst > 0 and 0 or nil,
+    }
   end
-  local log = {
-    id = string.sub(packed, 1, 8),
-    total = struct.unpack('<I7', packed, 9),
-    packed = packed,
-    first = 1,
-    n = (#packed - HEADER) / ENTRY,
-  }
+  local form, id, total = struct.unpack('<I1c8I7', packed)
+  local log = { id = id, total = total, packed = packed, head = HEADER, first = 1 }
+  if form == WITH_BUCKET then
+    log.head = HEADER + BUCKET
+  end
+  if take.burst > 0 then
+    log.used = 0
+    if form == WITH_BUCKET then
+      local used, at = struct.unpack('<dI7', packed, HEADER + 1)
+      log.used = math.max(used - math.max(now - at, 0) * take.limit / take.window, 0)
+    end
+  end
+  log.n = (#packed - log.head) / ENTRY
   log.newest, log.tail = entry(log, log.n)
   local ahead = log.newest - (now + MAX_AHEAD)
   if ahead > 0 then
@@ -54,12 +67,12 @@ local function settled(key, window)
       entries[index] = pack(math.max(last - ahead, 0), count)
     end
     log.id = ARGV[2]
-    log.packed = string.sub(packed, 1, HEADER) .. table.concat(entries)
+    log.packed = string.sub(packed, 1, log.head) .. table.concat(entries)
     log.newest = log.newest - ahead
   end
   while log.first <= log.n do
     local last, count = entry(log, log.first)
-    if last + window > now then
+    if last + take.window > now then
       break
     end
     log.total = log.total - count
@@ -85,7 +98,7 @@ local function merge(log, width)
   end
   if best then
     local joined = math.min(smallest, MAX_HITS)
-    local at = HEADER + ENTRY * (best - 1)
+    local at = log.head + ENTRY * (best - 1)
     log.packed = string.sub(log.packed, 1, at)
       .. pack(entry(log, best + 1), joined)
       .. string.sub(log.packed, at + 2 * ENTRY + 1)
@@ -95,10 +108,16 @@ local function merge(log, width)
   end
 end
 
+-- In how many microseconds so many hits will be left in the bucket.
+local function refilled(log, take, hits)
+  local missing = math.max(log.used + hits - take.most, 0)
+  return math.min(math.ceil(missing * take.window / math.max(take.limit, 1)), MAX_WAIT)
+end
+
 local function book(key, log, take)
   local last = math.max(now, log.newest or now)
   local width = math.ceil(take.window / SUB_BUCKETS)
-  local share = math.ceil(take.limit / SUB_BUCKETS)
+  local share = math.ceil(take.most / SUB_BUCKETS)
   local count = take.hits
   local kept = log.n
   if log.newest and math.floor(log.newest / width) == math.floor(last / width)
@@ -110,57 +129,75 @@ local function book(key, log, take)
     kept = log.n
   end
   log.total = log.total + take.hits
-  log.packed = log.id
-    .. struct.pack('<I7', log.total)
-    .. string.sub(log.packed, HEADER + 1 + ENTRY * (log.first - 1), HEADER + ENTRY * kept)
+  local first, empty = log.head + 1 + ENTRY * (log.first - 1), last + take.window
+  local head = struct.pack('<I1c8I7', PLAIN, log.id, log.total)
+  if log.used then
+    log.used = math.min(log.used + take.hits, take.most)
+    head = struct.pack('<I1c8I7dI7', WITH_BUCKET, log.id, log.total, log.used, now)
+    empty = math.max(empty, now + refilled(log, take, take.most))
+  end
+  log.packed = head
+    .. string.sub(log.packed, first, log.head + ENTRY * kept)
     .. pack(last, count)
   log.n = kept - log.first + 2
+  log.head = #head
   log.first = 1
   log.newest, log.tail = last, count
-  redis.call('SET', key, log.packed, 'PX', math.ceil((last + take.window - now) / 1000))
+  redis.call('SET', key, log.packed, 'PX', math.ceil((empty - now) / 1000))
+end
+
+local function remaining(log, take)
+  local hits = take.most - log.total
+  if log.used then
+    hits = math.min(hits, math.floor(math.max(take.most - log.used, 0)))
+  end
+  return math.max(hits, 0)
 end
 
 local function wait(log, take)
-  local room = take.limit - take.needed
+  local room = take.most - take.needed
   if room < 0 then
     return take.window
   end
-  local counted = log.total
+  local counted, until_free = log.total, 0
   for index = log.first, log.n do
     if counted <= room then
       break
     end
     local last, count = entry(log, index)
     counted = counted - count
-    if counted <= room then
-      return math.min(math.max(last + take.window - now, 0), take.window)
-    end
+    until_free = math.min(math.max(last + take.window - now, 0), take.window)
   end
-  return 0
+  if log.used then
+    until_free = math.max(until_free, refilled(log, take, take.needed))
+  end
+  return until_free
 end
 
 local takes, admitted = {}, true
 for index, key in ipairs(KEYS) do
-  local at = 3 + 5 * (index - 1)
+  local at = 3 + 6 * (index - 1)
   local take = {
     kind = ARGV[at],
     limit = tonumber(ARGV[at + 1]),
-    window = tonumber(ARGV[at + 2]),
-    hits = tonumber(ARGV[at + 3]),
+    burst = tonumber(ARGV[at + 2]),
+    window = tonumber(ARGV[at + 3]),
+    hits = tonumber(ARGV[at + 4]),
   }
+  take.most = take.limit + take.burst
   take.needed = take.hits
   if take.kind == 'a' and take.hits == 0 then
     take.needed = 1
   end
   if take.kind == 'f' then
-    take.after = redis.call('INCRBY', key, ARGV[at + 3])
-    redis.call('EXPIRE', key, ARGV[at + 2])
+    take.after = redis.call('INCRBY', key, ARGV[at + 4])
+    redis.call('EXPIRE', key, ARGV[at + 3])
     take.fits = take.after <= take.limit
   else
-    take.log = settled(key, take.window)
-    take.fits = take.log.total + take.needed <= take.limit
+    take.log = settled(key, take)
+    take.fits = take.needed <= remaining(take.log, take)
   end
-  if ARGV[at + 4] == '1' and not take.fits then
+  if ARGV[at + 5] == '1' and not take.fits then
     admitted = false
   end
   takes[index] = take
@@ -168,26 +205,29 @@ end
 
 local answer = {}
 for index, take in ipairs(takes) do
-  local fits, remaining, reset = 0, 0, 0
+  local log, fits, left, reset = take.log, 0, 0, 0
   if take.kind == 'f' then
     fits = take.after
   else
     local charged = take.kind == 'r' or (admitted and take.fits)
     if charged and take.hits > 0 then
-      book(KEYS[index], take.log, take)
+      book(KEYS[index], log, take)
     end
-    remaining = math.max(take.limit - take.log.total, 0)
-    if take.fits then
-      fits = 1
-      if take.log.newest then
-        reset = math.max(take.log.newest + take.window - now, 0)
-      end
+    left = remaining(log, take)
+    if not take.fits then
+      reset = wait(log, take)
     else
-      reset = wait(take.log, take)
+      fits = 1
+      if log.newest then
+        reset = math.max(log.newest + take.window - now, 0)
+      end
+      if log.used then
+        reset = math.max(reset, refilled(log, take, take.most))
+      end
     end
   end
   answer[3 * index - 2] = fits
-  answer[3 * index - 1] = remaining
+  answer[3 * index - 1] = left
   answer[3 * index] = reset
 end
 return answer

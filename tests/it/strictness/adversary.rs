@@ -183,6 +183,7 @@ impl Adversary {
                         name: None,
                         requests: limit,
                         unit: self.unit,
+                        burst: 0,
                         unit_multiplier: NonZeroU32::MIN,
                         algorithm: None,
                         cost: Some(self.cost),

@@ -203,7 +203,7 @@ fn value() -> impl Strategy<Value = Value> {
 fn allowance() -> impl Strategy<Value = Allowance> {
     let limit = (
         prop::option::of(text()),
-        any::<u32>(),
+        (any::<u32>(), any::<u32>()),
         prop::sample::select(Unit::ALL.to_vec()),
         1_u32..=10,
         prop::option::of(prop::sample::select(vec![
@@ -214,11 +214,17 @@ fn allowance() -> impl Strategy<Value = Allowance> {
         any::<bool>(),
     );
     let limit = limit.prop_map(
-        |(name, requests, unit, unit_multiplier, algorithm, cost, shadow)| {
+        |(name, (requests, burst), unit, unit_multiplier, algorithm, cost, shadow)| {
+            let can_burst = requests > 0 && algorithm != Some(Algorithm::FixedWindow);
             Allowance::Limited(Limit {
                 name,
                 requests,
                 unit,
+                burst: if can_burst {
+                    burst.min(u32::MAX - requests)
+                } else {
+                    0
+                },
                 unit_multiplier: NonZeroU32::new(unit_multiplier).unwrap(),
                 algorithm,
                 cost,
