@@ -111,6 +111,7 @@ fn node(key: &str, value: Value, descriptors: Vec<Descriptor>) -> Descriptor {
         allowance: Some(Allowance::Limited(Limit {
             name: None,
             requests: 100,
+            burst: 0,
             unit: Unit::Hour,
             unit_multiplier: NonZeroU32::MIN,
             algorithm: None,
