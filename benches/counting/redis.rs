@@ -81,6 +81,7 @@ fn takes(name: &str, limit: u32, n_keys: usize) -> Vec<Take> {
         key: format!("{name}-{n}").into_bytes(),
         algorithm: Algorithm::SlidingWindow,
         limit,
+        burst: 0,
         window: Window::of(Unit::Hour, NonZeroU32::MIN).expect("an hour is short"),
         hits: Hits::Ask(1),
         enforced: true,
