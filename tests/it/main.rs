@@ -10,6 +10,7 @@ mod envoy;
 mod failure;
 mod generate;
 mod http;
+mod reload;
 mod rls;
 mod store;
 mod strictness;
