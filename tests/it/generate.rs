@@ -11,7 +11,10 @@ use slidegate::rule::tree::RuleSet;
 use slidegate::source;
 use slidegate::source::Sources;
 
+use crate::support::eventually;
+use crate::support::http::Call;
 use crate::support::in_project;
+use crate::support::service::Service;
 use crate::support::service::slidegate;
 
 #[test]
@@ -35,21 +38,33 @@ fn a_platform_and_the_rules_generated_from_it_are_the_same_limits() {
         generated(&["config/imprun", "--as", "rate-limit-config"]),
     )
     .unwrap();
-    let platform = Sources {
-        platform: vec![in_project("config/imprun")],
-        namespace: "default".to_owned(),
-        ..Sources::default()
-    };
-    let rules = Sources {
-        rules: vec![path],
-        ..Sources::default()
-    };
-    let (platform, rules) = (
-        source::load(&platform).unwrap(),
-        source::load(&rules).unwrap(),
-    );
+    let sources = [
+        Sources {
+            platform: vec![in_project("config/imprun")],
+            namespace: "default".to_owned(),
+            ..Sources::default()
+        },
+        Sources {
+            rules: vec![path.clone()],
+            ..Sources::default()
+        },
+    ];
+    let [platform, rules] = sources.map(|sources| source::load(&sources).unwrap());
     assert_eq!(platform, rules);
     assert_eq!(RuleSet::new(platform).rules().len(), 9);
+
+    let [platform, rules] = [
+        ["--platform", "config/imprun"],
+        ["--rules", path.to_str().unwrap()],
+    ]
+    .map(|from| {
+        let service = Service::start(&[from[0], from[1], "--store", "memory"]);
+        eventually("the rules are in force", || {
+            let page = Call::get("/rlconfig").send(service.debug()).body;
+            (page.lines().count() >= 9).then_some(page)
+        })
+    });
+    assert_eq!(platform, rules);
 }
 
 #[test]
