@@ -207,6 +207,12 @@ async fn serve(
     stop: &CancellationToken,
 ) -> Result<(), TaskError> {
     let stream = tokio::net::TcpStream::from_std(stream)?;
+    // Who says nothing at all does not keep its place.
+    let first_bytes = tokio::time::timeout(FIRST_BYTES, stream.readable());
+    match stop.run_until_cancelled(first_bytes).await {
+        Some(arrived) => arrived??,
+        None => return Ok(()),
+    }
     // The executor spawns a task for each request that does not end at once, on this thread's
     // runtime; the connection waits for them.
     let connection = http2::Builder::new(TokioExecutor::new())
@@ -233,5 +239,7 @@ const MAX_CONNECTIONS: usize = 4_096;
 const MAX_STREAMS: u32 = 1_024;
 /// Connections between the acceptor and a thread.
 const MAX_HANDED_OVER: usize = 64;
+/// How long a new peer may take to say something.
+const FIRST_BYTES: Duration = Duration::from_secs(10);
 /// How often a silent peer is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_client::RateLimitServiceClient;
 use tokio::task::JoinSet;
 use tonic::Code;
 use tonic::Status;
@@ -87,6 +88,25 @@ async fn a_redis_that_hangs_is_not_waited_for_longer_than_the_timeout() {
     service.reports(ServingStatus::NotServing).await;
     redis.resume();
     service.serves().await;
+}
+
+#[tokio::test]
+async fn a_call_without_a_deadline_does_not_wait_long() {
+    let Some(redis) = Redis::start() else {
+        return;
+    };
+    let service = Service::start(&["--store", &redis.url()]);
+    service.serves().await;
+    redis.pause();
+    let mut client = RateLimitServiceClient::new(channel(service.grpc()).await);
+    let begin = now();
+    let answer = client.should_rate_limit(request("demo", &[&[("user", "vip")]]));
+    let status = answer.await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(status.message(), "the store did not answer in time");
+    assert!(begin.elapsed() < Duration::from_secs(5), "{status}");
+    let series = r#"slidegate_request_errors_total{reason="store_late"}"#;
+    assert_eq!(service.metric(series), 1.0);
 }
 
 #[tokio::test]
