@@ -325,7 +325,8 @@ pub struct RateLimit {
 /// What a limit counts apart.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Key {
-    /// Nothing: all requests share one count.
+    /// Nothing: all requests share one count. Envoy Gateway keeps one for each listener, hostname
+    /// and method of a route, and none that is wider.
     All,
     /// Each client address.
     ClientIp,

@@ -6,7 +6,10 @@ mod recorded;
 use std::fs;
 use std::path::Path;
 use std::process::Output;
+use std::sync::Arc;
 
+use slidegate::manifest;
+use slidegate::manifest::read;
 use slidegate::rule::tree::RuleSet;
 use slidegate::source;
 use slidegate::source::Sources;
@@ -21,6 +24,22 @@ use crate::support::service::slidegate;
 fn the_sample_platform_becomes_manifests() {
     let stream = generated(&["config/imprun"]);
     check_golden("imprun-manifests.yaml", &stream);
+}
+
+#[test]
+fn every_field_has_its_place_in_a_manifest() {
+    let stream = generated(&["tests/golden/every-field.yaml"]);
+    check_golden("every-field-manifests.yaml", &stream);
+}
+
+#[test]
+fn what_is_generated_reads_back() {
+    for platform in ["config/imprun", "tests/golden/every-field.yaml"] {
+        let stream = generated(&[platform]);
+        let manifests = read::read(&Arc::from("stream"), &stream).unwrap();
+        assert!(!manifests.is_empty());
+        assert_eq!(manifest::write(&manifests), stream);
+    }
 }
 
 #[test]

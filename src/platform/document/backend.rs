@@ -11,7 +11,6 @@ use crate::platform::Host;
 use crate::platform::Scheme;
 use crate::platform::Trust;
 use crate::platform::document::entities::Read;
-use crate::platform::document::service::status;
 use crate::platform::document::text;
 use crate::platform::hostname::is_dns_name;
 
@@ -30,7 +29,7 @@ pub(super) fn read(name: &str, fields: &mut Mapping<'_>, faults: &mut Vec<Fault>
     ] {
         fields.unsupported(key, faults);
     }
-    let is_active = status(fields, faults);
+    let is_active = text::status(fields, faults);
     let entity = scheme.zip(endpoints).and_then(|(scheme, endpoints)| {
         let has_names = is_name(&endpoints[0]);
         if let Scheme::Https(trust) | Scheme::Grpcs(trust) = &scheme

@@ -10,7 +10,6 @@ use crate::platform::Gateway;
 use crate::platform::Listener;
 use crate::platform::Protocol;
 use crate::platform::document::entities::Read;
-use crate::platform::document::service::status;
 use crate::platform::document::text;
 use crate::platform::hostname::is_dns_label;
 use crate::platform::hostname::is_dns_name;
@@ -22,7 +21,7 @@ pub(super) fn read(name: &str, fields: &mut Mapping<'_>, faults: &mut Vec<Fault>
     let listeners = listeners(fields, faults);
     let labels = fields.optional("labels");
     let labels = labels.map(|at| text::labels(&at, faults));
-    let is_active = status(fields, faults);
+    let is_active = text::status(fields, faults);
     let entity = listeners.map(|listeners| Gateway {
         name: name.to_owned(),
         gateway_class: class.unwrap_or_else(|| "envoy-gateway".to_owned()),

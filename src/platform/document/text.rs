@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::document::At;
 use crate::document::Fault;
+use crate::document::Mapping;
 use crate::platform::hostname::Hostname;
 use crate::platform::hostname::is_dns_label;
 use crate::platform::hostname::is_dns_name;
@@ -69,6 +70,13 @@ pub(super) fn supported<T: Copy>(
         faults.push(at.fault(format!("`{text}` is not supported yet")));
     }
     value
+}
+
+/// Whether an entity is active, which it is when it does not say.
+pub(super) fn status(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> bool {
+    let names = [("active", true), ("inactive", false)];
+    let status = fields.optional("status");
+    status.is_none_or(|at| at.one_of(&names, faults).unwrap_or(true))
 }
 
 /// Labels of a Kubernetes object.
