@@ -114,6 +114,9 @@ fn line(rule: &Rule) -> String {
             let multiplier = limit.unit_multiplier;
             line.push_str(&format!(", unit_multiplier: {multiplier}"));
         }
+        if limit.burst > 0 {
+            line.push_str(&format!(", burst: {}", limit.burst));
+        }
         if let Some(algorithm) = limit.algorithm {
             let named = Algorithm::NAMES.iter().find(|(_, it)| *it == algorithm);
             line.push_str(", algorithm: ");

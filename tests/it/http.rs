@@ -150,7 +150,7 @@ fn rlconfig_shows_the_rules_as_the_reference_does() {
 domain: d
 descriptors:
 - key: user
-  rate_limit: {unit: second, requests_per_unit: 7}
+  rate_limit: {unit: second, requests_per_unit: 7, burst: 2}
 - key: path
   value: /files/*
   shadow_mode: true
@@ -176,7 +176,7 @@ d.path_/files/*: unit=WEEK requests_per_unit=0, shadow_mode: true, quota_mode: f
 d.tenant_t.open: unit=UNKNOWN requests_per_unit=0, shadow_mode: false, quota_mode: false
 d.tenant_t.slow: unit=MINUTE requests_per_unit=1, shadow_mode: false, quota_mode: false, \
 unit_multiplier: 5, algorithm: fixed_window
-d.user: unit=SECOND requests_per_unit=7, shadow_mode: false, quota_mode: false
+d.user: unit=SECOND requests_per_unit=7, shadow_mode: false, quota_mode: false, burst: 2
 ";
     let answer = Call::get("/rlconfig").send(service.debug());
     assert_eq!((answer.status, &*answer.body), (200, expected));

@@ -167,6 +167,25 @@ async fn hits_beyond_all_bounds_are_refused_and_harm_nobody() {
 }
 
 #[tokio::test]
+async fn requests_leave_no_line_each_in_the_log() {
+    let (service, _folder) = start();
+    service.wait_for_log("rules loaded");
+    let mut rls = service.rls().await;
+    let before = service.log();
+    for _ in 0..50 {
+        rls.ask(request("d", &[&[("free", "x")]])).await.unwrap();
+        rls.ask(with_limit(0)).await.unwrap_err();
+    }
+    assert_eq!(service.log(), before);
+    for _ in 0..50 {
+        rls.ask(request("d", &[&[("user", "a")]])).await.unwrap();
+    }
+    service.wait_for_log("over limit");
+    let refusals = service.log().matches("over limit").count();
+    assert!((1..=10).contains(&refusals), "{}", service.log());
+}
+
+#[tokio::test]
 async fn a_value_of_a_megabyte_has_a_count_of_its_own() {
     let (service, _folder) = start();
     let mut rls = service.rls().await;
