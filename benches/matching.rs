@@ -36,6 +36,11 @@ fn matching(criterion: &mut Criterion) {
             vec![("path", "/v2/7999")],
         ),
         (
+            "one key, wildcards",
+            wildcards(),
+            vec![("path", "/v1/7999/x")],
+        ),
+        (
             "three levels, the last a wildcard",
             tenants(),
             vec![
@@ -77,6 +82,17 @@ fn routes() -> Vec<Descriptor> {
 fn values() -> Vec<Descriptor> {
     let value = |it| node("path", Value::Exact(format!("/v1/{it}")), Vec::new());
     (0..N_RULES).map(value).collect()
+}
+
+/// Many wildcards of one key.
+fn wildcards() -> Vec<Descriptor> {
+    let wildcard = |it| Value::Wildcard {
+        pattern: format!("/v1/{it}/*"),
+        share_threshold: false,
+    };
+    (0..N_RULES)
+        .map(|it| node("path", wildcard(it), Vec::new()))
+        .collect()
 }
 
 /// 100 tenants, each with a plan that has 98 rules: 96 exact paths, a wildcard, and each user apart.

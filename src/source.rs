@@ -113,23 +113,28 @@ struct Look {
 impl Look {
     fn at(sources: &Sources, last: Option<&Contents>) -> Self {
         let paths = [sources.rules.as_slice(), &sources.platform].concat();
-        loop {
-            // First watched, then read: what changes in between is seen by the next look.
-            let changes = Changes::of(&paths);
-            let contents = Contents::read(sources);
-            if changes.lead_elsewhere(&paths) {
-                continue;
+        // First watched, then read: what changes in between shows at the next look.
+        let mut changes = Changes::of(&paths);
+        let mut contents = Contents::read(sources);
+        for _ in 0..MAX_REPEATS {
+            if !changes.lead_elsewhere(&paths) {
+                break;
             }
-            let is_new = last != Some(&contents);
-            let outcome = is_new.then(|| contents.domains(&sources.namespace));
-            return Self {
-                changes,
-                contents,
-                outcome,
-            };
+            changes = Changes::of(&paths);
+            contents = Contents::read(sources);
+        }
+        let is_new = last != Some(&contents);
+        let outcome = is_new.then(|| contents.domains(&sources.namespace));
+        Self {
+            changes,
+            contents,
+            outcome,
         }
     }
 }
+
+/// How often a look is repeated at once because directories came or went while it was taken.
+const MAX_REPEATS: usize = 3;
 
 /// What stood in the files at one moment.
 #[derive(Debug, Eq, PartialEq)]

@@ -1,9 +1,9 @@
 //! Finds the rule for a descriptor: domains and their trees, compiled for matching.
 //!
-//! Nothing is allocated to match, and the time does not depend on how many rules there are, only
-//! on how many wildcards share one key on one level.
+//! Nothing is allocated to match, and the time hardly depends on how many rules there are.
 
-pub mod pattern;
+mod pattern;
+mod wildcards;
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::rule::Allowance;
 use crate::rule::Descriptor;
 use crate::rule::Domain;
 use crate::rule::Value;
-use crate::rule::tree::pattern::Pattern;
+use crate::rule::tree::wildcards::Wildcards;
 
 /// The rules in force, compiled.
 #[derive(Debug, Default)]
@@ -155,8 +155,7 @@ struct Node {
 struct Choice {
     /// Exact values, and patterns as they are written: a request may bring one literally.
     exact: Map<usize>,
-    /// In the order of the document.
-    wildcards: Vec<(Pattern, usize)>,
+    wildcards: Wildcards,
     any: Option<usize>,
 }
 
@@ -165,11 +164,7 @@ impl Choice {
         if let Some(node) = self.exact.get(value) {
             return Some(*node);
         }
-        let fits = |(pattern, _): &&(Pattern, usize)| pattern.matches(value);
-        match self.wildcards.iter().find(fits) {
-            Some((_, node)) => Some(*node),
-            None => self.any,
-        }
+        self.wildcards.find(value).or(self.any)
     }
 
     /// Whether a node stands here that matches just what `value` says.
@@ -188,7 +183,7 @@ impl Choice {
             }
             Value::Wildcard { pattern, .. } => {
                 self.exact.insert(pattern.as_str().into(), node);
-                self.wildcards.push((Pattern::new(pattern), node));
+                self.wildcards.push(pattern, node);
             }
         }
     }

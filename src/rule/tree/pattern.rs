@@ -2,7 +2,7 @@
 
 /// A pattern whose every `*` stands for any run of characters, the empty one included.
 #[derive(Clone, Debug)]
-pub struct Pattern {
+pub(super) struct Pattern {
     /// What stands before the first `*`.
     prefix: Box<str>,
     /// What stands between two, leftmost first, without the empty ones.
@@ -13,7 +13,7 @@ pub struct Pattern {
 
 impl Pattern {
     /// Compiles a pattern. One without `*` fits itself only.
-    pub fn new(pattern: &str) -> Self {
+    pub(super) fn new(pattern: &str) -> Self {
         let mut parts = pattern.split('*');
         let prefix = parts.next().unwrap_or_default().into();
         let suffix = parts.next_back().map(Box::from);
@@ -28,8 +28,13 @@ impl Pattern {
         }
     }
 
+    /// What stands before the first `*` and after the last.
+    pub(super) fn ends(&self) -> (&str, &str) {
+        (&self.prefix, self.suffix.as_deref().unwrap_or_default())
+    }
+
     /// Whether `text` fits as a whole.
-    pub fn matches(&self, text: &str) -> bool {
+    pub(super) fn matches(&self, text: &str) -> bool {
         let Some(rest) = text.strip_prefix(&*self.prefix) else {
             return false;
         };
