@@ -10,14 +10,11 @@ mod envoy;
 mod failure;
 mod generate;
 mod http;
+mod readme;
 mod reload;
 mod rls;
 mod store;
 mod strictness;
-#[expect(
-    dead_code,
-    reason = "helpers land before the tests that use them; goes with the last unused one"
-)]
 mod support;
 mod tidy;
 mod validate;

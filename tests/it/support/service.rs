@@ -138,11 +138,6 @@ impl Service {
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.process.wait()
     }
-
-    /// Ends it at once.
-    pub(crate) fn kill(&mut self) {
-        self.process.kill();
-    }
 }
 
 /// The binary with its arguments, without the settings of whoever runs the tests.
