@@ -213,6 +213,8 @@ async fn serve(
         Some(arrived) => arrived??,
         None => return Ok(()),
     }
+    let requests = Arc::new(());
+    let at_work = Arc::clone(&requests);
     // The executor spawns a task for each request that does not end at once, on this thread's
     // runtime; the connection waits for them.
     let connection = http2::Builder::new(TokioExecutor::new())
@@ -221,14 +223,35 @@ async fn serve(
         .keep_alive_interval(KEEP_ALIVE)
         .serve_connection(
             TokioIo::new(stream),
-            service_fn(move |request| routes.clone().call(request)),
+            service_fn(move |request| {
+                let (answer, at_work) = (routes.clone().call(request), Arc::clone(&at_work));
+                async move {
+                    let answer = answer.await;
+                    drop(at_work);
+                    answer
+                }
+            }),
         );
     tokio::pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return Ok(ended?),
         () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
     }
-    Ok(connection.await?)
+    // The peer is to confirm the GOAWAY, so that no request crosses it; one that does not is left
+    // when nothing is in flight any more.
+    let left = async {
+        loop {
+            tokio::time::sleep(GOAWAY_CONFIRMED).await;
+            // Held here and by the service.
+            if Arc::strong_count(&requests) == 2 {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        ended = connection => Ok(ended?),
+        () = left => Ok(()),
+    }
 }
 
 /// As large as gRPC's own default.
@@ -241,5 +264,7 @@ const MAX_STREAMS: u32 = 1_024;
 const MAX_HANDED_OVER: usize = 64;
 /// How long a new peer may take to say something.
 const FIRST_BYTES: Duration = Duration::from_secs(10);
+/// How long a peer may take to confirm that it opens no more requests.
+const GOAWAY_CONFIRMED: Duration = Duration::from_secs(1);
 /// How often a silent peer is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);

@@ -74,7 +74,8 @@ async fn connection(stream: TcpStream, pages: Router, stop: &CancellationToken) 
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            let ended = tokio::time::timeout(LAST_REQUEST, connection).await;
+            ended.unwrap_or(Ok(()))
         }
     };
     if let Err(error) = served {
@@ -89,5 +90,8 @@ fn report(ended: Result<(), JoinError>) {
 }
 
 const MAX_CONNECTIONS: usize = 1_024;
+/// How long a request may take to end that was under way, or only half sent, when it was time to
+/// stop.
+const LAST_REQUEST: Duration = Duration::from_secs(2);
 /// How long a client may take to send its request's head; idle connections are closed after it.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);

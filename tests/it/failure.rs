@@ -1,5 +1,7 @@
 //! What happens when Redis is away or slow, and when the process is told to stop.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
@@ -167,6 +169,24 @@ async fn one_that_watches_health_sees_the_end_and_does_not_delay_it() {
     assert_eq!(second.status(), ServingStatus::NotServing);
     assert_eq!(watch.message().await.unwrap(), None);
     assert_eq!(service.wait().code(), Some(0), "{}", service.log());
+}
+
+#[tokio::test]
+async fn connections_without_requests_do_not_delay_the_end() {
+    let mut service = Service::start(&["--drain-timeout", "5m"]);
+    let ports = [
+        service.grpc(),
+        service.http(),
+        service.debug(),
+        service.metrics(),
+    ];
+    let silent = ports.map(|port| TcpStream::connect(port).unwrap());
+    let mut half = TcpStream::connect(service.http()).unwrap();
+    half.write_all(b"GET /healthcheck HT").unwrap();
+    let mut rls = service.rls().await;
+    ask(&mut rls).await.unwrap();
+    assert_eq!(service.terminate().code(), Some(0), "{}", service.log());
+    drop((silent, half));
 }
 
 async fn ask(rls: &mut Rls) -> Result<RateLimitResponse, Status> {
