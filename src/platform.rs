@@ -283,7 +283,7 @@ pub struct WeightedBackend {
     pub weight: Option<u8>,
 }
 
-/// A limit for everything in a scope.
+/// What holds for everything in a scope.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Policy {
     /// Its name.
@@ -292,8 +292,15 @@ pub struct Policy {
     pub scope: Scope,
     /// Among policies of one scope, the highest is in force.
     pub priority: u32,
-    /// The limit.
-    pub rate_limit: RateLimit,
+    /// What it says.
+    pub spec: PolicySpec,
+}
+
+/// What a policy says; of each type one is in force for a route.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum PolicySpec {
+    /// A limit.
+    RateLimit(RateLimit),
 }
 
 /// What a policy covers.

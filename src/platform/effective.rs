@@ -1,35 +1,44 @@
-//! Which limit is in force for each route.
+//! Which policies are in force for each route.
 //!
-//! Route over service over global; within one scope the higher priority, then the name that comes
-//! first. A limit that is written in the route counts as a policy of scope route with priority 0
-//! and the route's name, and wins over a policy of the same priority and name. The loser is
-//! overridden, not added.
+//! Of each type one is: route over service over global; within one scope the higher priority, then
+//! the name that comes first. What is written in the route counts as a policy of scope route with
+//! priority 0 and the route's name, and wins over a policy of the same priority and name. The loser
+//! is overridden, not added.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::mem::discriminant;
 use std::sync::Arc;
 
 use crate::platform::Platform;
 use crate::platform::Policy;
+use crate::platform::PolicySpec;
 use crate::platform::RateLimit;
 use crate::platform::Route;
 use crate::platform::Scope;
 
-/// A limit that is in force for a route, with where it is written.
+/// What is in force for a route, with where it is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct InForce<'p> {
+pub struct InForce<'p, T> {
     /// The policy, or none when the route itself says it.
     pub policy: Option<&'p Policy>,
-    /// The limit.
-    pub rate_limit: &'p RateLimit,
+    /// What it says.
+    pub spec: &'p T,
 }
 
 /// The policies of a platform, ready to be asked route by route.
 #[derive(Debug)]
 pub struct Effective<'p> {
-    global: Option<&'p Policy>,
-    services: HashMap<&'p str, &'p Policy>,
-    routes: HashMap<&'p str, &'p Policy>,
+    /// Of each type at most one.
+    winners: HashMap<Covered<'p>, Vec<&'p Policy>>,
+}
+
+/// What a policy covers, by name.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Covered<'p> {
+    Global,
+    Route(&'p str),
+    Service(&'p str),
 }
 
 impl<'p> Effective<'p> {
@@ -37,40 +46,52 @@ impl<'p> Effective<'p> {
     pub fn new(platform: &'p Platform) -> Self {
         let mut policies: Vec<&Policy> = platform.policies.iter().map(Arc::as_ref).collect();
         policies.sort_by_key(|policy| rank(policy.priority, &policy.name));
-        let mut effective = Self {
-            global: None,
-            services: HashMap::new(),
-            routes: HashMap::new(),
-        };
+        let mut winners: HashMap<Covered<'p>, Vec<&Policy>> = HashMap::new();
         for policy in policies {
-            match &policy.scope {
-                Scope::Global => effective.global = effective.global.or(Some(policy)),
-                Scope::Route(route) => {
-                    effective.routes.entry(&route.name).or_insert(policy);
-                }
-                Scope::Service(service) => {
-                    effective.services.entry(&service.name).or_insert(policy);
-                }
+            let covered = match &policy.scope {
+                Scope::Global => Covered::Global,
+                Scope::Route(route) => Covered::Route(&route.name),
+                Scope::Service(service) => Covered::Service(&service.name),
+            };
+            let winners = winners.entry(covered).or_default();
+            let kind = discriminant(&policy.spec);
+            if winners.iter().all(|it| discriminant(&it.spec) != kind) {
+                winners.push(policy);
             }
         }
-        effective
+        Self { winners }
     }
 
     /// The limit that is in force for `route`, if any is.
-    pub fn rate_limit(&self, route: &'p Arc<Route>) -> Option<InForce<'p>> {
-        let policy = self.routes.get(route.name.as_str()).copied();
-        if let Some(rate_limit) = &route.rate_limit {
-            let inline = rank(0, &route.name);
-            if policy.is_none_or(|policy| inline <= rank(policy.priority, &policy.name)) {
-                let policy = None;
-                return Some(InForce { policy, rate_limit });
+    pub fn rate_limit(&self, route: &'p Route) -> Option<InForce<'p, RateLimit>> {
+        self.in_force(route, route.rate_limit.as_ref(), |spec| match spec {
+            PolicySpec::RateLimit(rate_limit) => Some(rate_limit),
+        })
+    }
+
+    /// What is in force of one type, which `pick` picks out; `inline` is what the route itself says.
+    fn in_force<T>(
+        &self,
+        route: &'p Route,
+        inline: Option<&'p T>,
+        pick: impl Fn(&'p PolicySpec) -> Option<&'p T>,
+    ) -> Option<InForce<'p, T>> {
+        let winner = |covered: Covered<'p>| {
+            let mut winners = self.winners.get(&covered)?.iter();
+            winners.find_map(|policy| Some((*policy, pick(&policy.spec)?)))
+        };
+        let own = winner(Covered::Route(&route.name));
+        if let Some(spec) = inline {
+            let rank_of_inline = rank(0, &route.name);
+            if own.is_none_or(|(own, _)| rank_of_inline <= rank(own.priority, &own.name)) {
+                return Some(InForce { policy: None, spec });
             }
         }
-        let service = || self.services.get(route.api_service.name.as_str()).copied();
-        let policy = policy.or_else(service).or(self.global)?;
+        let service = || winner(Covered::Service(&route.api_service.name));
+        let (policy, spec) = own.or_else(service).or_else(|| winner(Covered::Global))?;
         Some(InForce {
             policy: Some(policy),
-            rate_limit: &policy.rate_limit,
+            spec,
         })
     }
 }

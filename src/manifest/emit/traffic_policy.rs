@@ -31,7 +31,7 @@ use crate::rule::limit::Unit;
 
 pub(super) fn object(
     route: &Route,
-    in_force: InForce<'_>,
+    in_force: InForce<'_, RateLimit>,
     namespace: &Namespace,
 ) -> Object<BackendTrafficPolicySpec> {
     let from = match in_force.policy {
@@ -49,7 +49,7 @@ pub(super) fn object(
     let spec = BackendTrafficPolicySpec {
         target_refs: vec![target],
         merge_type: None,
-        rate_limit: Some(rate_limit(in_force.rate_limit)),
+        rate_limit: Some(rate_limit(in_force.spec)),
     };
     Object::new(metadata, spec)
 }

@@ -7,6 +7,7 @@ use crate::document::Fault;
 use crate::document::Mapping;
 use crate::platform::ApiService;
 use crate::platform::Policy;
+use crate::platform::PolicySpec;
 use crate::platform::Route;
 use crate::platform::Scope;
 use crate::platform::document::entities::Entities;
@@ -37,25 +38,31 @@ pub(super) fn read(
     let kind = policy_type(fields, faults);
     let spec = fields.required("spec", faults);
     // The spec of another type would only seem to be full of unknown keys.
-    let spec = spec.filter(|_| kind.is_some());
-    let rate_limit = spec.and_then(|at| rate_limit::read(&at, faults));
+    let spec = spec.zip(kind).and_then(|(at, kind)| match kind {
+        Type::RateLimit => rate_limit::read(&at, faults).map(PolicySpec::RateLimit),
+    });
     let is_active = is_enabled && target.as_ref().is_none_or(|target| target.is_active);
-    let entity = target.and_then(|target| target.scope).zip(rate_limit);
-    let entity = entity.map(|(scope, rate_limit)| Policy {
+    let entity = target.and_then(|target| target.scope).zip(spec);
+    let entity = entity.map(|(scope, spec)| Policy {
         name: name.to_owned(),
         scope,
         priority: priority.unwrap_or(0),
-        rate_limit,
+        spec,
     });
     Read { entity, is_active }
 }
 
-fn policy_type(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<()> {
+#[derive(Clone, Copy)]
+enum Type {
+    RateLimit,
+}
+
+fn policy_type(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Type> {
     let at = fields.required("type", faults)?;
     text::supported(
         &at,
         &[
-            ("rate-limit", Some(())),
+            ("rate-limit", Some(Type::RateLimit)),
             ("cors", None),
             ("retry", None),
             ("timeout", None),

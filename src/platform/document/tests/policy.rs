@@ -3,6 +3,7 @@
 use crate::platform::Cost;
 use crate::platform::Key;
 use crate::platform::Metadata;
+use crate::platform::PolicySpec;
 use crate::platform::RateLimit;
 use crate::platform::Scope;
 use crate::platform::document::tests::check;
@@ -45,7 +46,7 @@ spec:
             response: Some(response),
         },
     };
-    assert_eq!(policy.rate_limit, expected);
+    assert_eq!(policy.spec, PolicySpec::RateLimit(expected));
 }
 
 #[test]
@@ -53,7 +54,7 @@ fn little_has_to_be_said() {
     let platform = good(&policy("requests_per_unit: 0, unit: year"));
     let policy = &platform.policies[0];
     assert_eq!((policy.priority, &policy.scope), (0, &Scope::Global));
-    let limit = &policy.rate_limit;
+    let PolicySpec::RateLimit(limit) = &policy.spec;
     assert_eq!((&limit.key, limit.shadow), (&Key::All, false));
     assert_eq!(limit.cost, Cost::default());
 }
