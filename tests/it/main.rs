@@ -5,6 +5,7 @@
 )]
 
 mod cli;
+mod crd;
 mod decisions;
 mod envoy;
 mod failure;
