@@ -59,10 +59,12 @@ fn what_envoy_gateway_accepted_is_accepted() {
 }
 
 #[test]
-fn what_the_sample_becomes_is_accepted() {
+fn what_platforms_become_is_accepted() {
     let Some(judge) = Judge::load() else { return };
-    let output = slidegate(&["generate", "config/imprun"]).output().unwrap();
-    let stream = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && stream.contains("kind: HTTPRoute"));
-    assert_eq!(judge.faults_in(&stream), [""; 0]);
+    for platform in ["config/imprun", "tests/golden/every-field.yaml"] {
+        let output = slidegate(&["generate", platform]).output().unwrap();
+        let stream = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && stream.contains("kind: HTTPRoute"));
+        assert_eq!(judge.faults_in(&stream), [""; 0], "{platform}");
+    }
 }
