@@ -143,10 +143,11 @@ fn descriptor(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Descriptor> {
     let allowance = limit
         .as_ref()
         .and_then(|at| limit::allowance(at, is_shadow, faults));
-    if let (Some(shadow), true, None) = (shadow, is_shadow, limit) {
+    let descriptors = descriptors(&mut fields, faults);
+    // Envoy Gateway sets it on every node above a limit, where it means nothing.
+    if let (Some(shadow), true, None, []) = (shadow, is_shadow, limit, descriptors.as_slice()) {
         faults.push(shadow.fault("expected a `rate_limit` beside it: there is nothing to shadow"));
     }
-    let descriptors = descriptors(&mut fields, faults);
     for key in [
         "quota_mode",
         "value_to_metric",

@@ -239,6 +239,11 @@ fn shadow_mode_needs_a_limit() {
             "f:2: descriptors[1].shadow_mode: expected true or false, found `on`",
         ],
     );
+    check_descriptors(
+        "[{key: a, shadow_mode: true, descriptors: [{key: b, shadow_mode: true,\n  \
+         rate_limit: {unit: day, requests_per_unit: 1}}]}]",
+        &[],
+    );
 }
 
 #[test]
