@@ -34,7 +34,7 @@ pub fn manifests(platform: &Platform, namespace: &Namespace) -> Vec<Manifest> {
         let object = route::object(route, namespace);
         manifests.push(Manifest::HttpRoute(object));
         if let Some(limit) = effective.rate_limit(route) {
-            let object = traffic_policy::object(route, limit, namespace);
+            let object = traffic_policy::object(route, &limit, namespace);
             manifests.push(Manifest::BackendTrafficPolicy(object));
         }
     }

@@ -31,7 +31,7 @@ use crate::rule::limit::Unit;
 
 pub(super) fn object(
     route: &Route,
-    in_force: InForce<'_, RateLimit>,
+    in_force: &InForce<'_, RateLimit>,
     namespace: &Namespace,
 ) -> Object<BackendTrafficPolicySpec> {
     let from = match in_force.policy {
