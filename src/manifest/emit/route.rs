@@ -29,6 +29,7 @@ pub(super) fn object(route: &Route, namespace: &Namespace) -> Object<HttpRouteSp
     metadata.labels.extend(service_labels(&route.api_service));
     metadata.labels.extend(route.tags.clone());
     let rule = RouteRule {
+        name: None,
         matches: matches(route),
         backend_refs: route.backends.iter().map(backend_ref).collect(),
     };

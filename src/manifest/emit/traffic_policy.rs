@@ -50,6 +50,7 @@ pub(super) fn object(
         target_refs: vec![target],
         merge_type: None,
         rate_limit: Some(rate_limit(in_force.spec)),
+        timeout: None,
     };
     Object::new(metadata, spec)
 }

@@ -18,19 +18,29 @@ use crate::platform::hostname::Hostname;
 
 /// The gateways among some manifests.
 #[derive(Debug)]
-pub(super) struct Gateways<'m>(BTreeMap<Identity<'m>, &'m Object<GatewaySpec>>);
+pub(in crate::manifest) struct Gateways<'m>(BTreeMap<Identity<'m>, &'m Object<GatewaySpec>>);
 
 /// A listener that a route attaches to.
 #[derive(Debug)]
-pub(super) struct Attachment {
-    /// The domain of the listener.
-    pub domain: String,
+pub(in crate::manifest) struct Attachment<'m> {
+    /// The gateway.
+    pub gateway: &'m Object<GatewaySpec>,
+    /// Its listener.
+    pub listener: &'m Listener,
     /// The hosts, sorted; `*` stands for all.
     pub hostnames: BTreeSet<String>,
 }
 
+impl Attachment<'_> {
+    /// The domain of the listener.
+    pub(in crate::manifest) fn domain(&self) -> String {
+        let (namespace, name) = identity(&self.gateway.metadata);
+        format!("{namespace}/{name}/{}", self.listener.name)
+    }
+}
+
 impl<'m> Gateways<'m> {
-    pub(super) fn of(manifests: &'m [Manifest]) -> Self {
+    pub(in crate::manifest) fn of(manifests: &'m [Manifest]) -> Self {
         let gateways = manifests.iter().filter_map(|manifest| match manifest {
             Manifest::Gateway(gateway) => Some((identity(&gateway.metadata), gateway)),
             _ => None,
@@ -38,11 +48,16 @@ impl<'m> Gateways<'m> {
         Self(gateways.collect())
     }
 
+    /// The gateway of that name.
+    pub(super) fn named(&self, identity: Identity<'_>) -> Option<&'m Object<GatewaySpec>> {
+        self.0.get(&identity).copied()
+    }
+
     /// The listeners that a route attaches to for at least one host.
-    pub(super) fn attachments(
+    pub(in crate::manifest) fn attachments(
         &self,
         route: &Object<HttpRouteSpec>,
-    ) -> Result<Vec<Attachment>, Refused> {
+    ) -> Result<Vec<Attachment<'m>>, Refused> {
         let mut attachments = Vec::new();
         let hostnames = hostnames(route)?;
         for (index, parent) in route.spec.parent_refs.iter().enumerate() {
@@ -54,7 +69,7 @@ impl<'m> Gateways<'m> {
             }
             let namespace = parent.namespace.as_deref();
             let namespace = namespace.unwrap_or_else(|| route.metadata.namespace());
-            let Some(gateway) = self.0.get(&(namespace, parent.name.as_str())) else {
+            let Some(gateway) = self.named((namespace, parent.name.as_str())) else {
                 let reason = format!("gateway `{namespace}/{}` is not given", parent.name);
                 return Err((field, reason));
             };
@@ -69,8 +84,11 @@ impl<'m> Gateways<'m> {
                 }
                 let hostnames = intersection(gateway, listener, &hostnames)?;
                 if !hostnames.is_empty() {
-                    let domain = format!("{namespace}/{}/{}", parent.name, listener.name);
-                    attachments.push(Attachment { domain, hostnames });
+                    attachments.push(Attachment {
+                        gateway,
+                        listener,
+                        hostnames,
+                    });
                 }
             }
         }

@@ -164,23 +164,50 @@ fn what_cannot_be_translated_is_named_with_its_field() {
         ),
         (
             "kind: HTTPRoute, name",
-            "kind: Gateway, name",
-            &format!("{policy}.targetRefs[0]: a target of kind `Gateway` is not supported yet"),
+            "kind: GRPCRoute, name",
+            &format!("{policy}.targetRefs[0]: a target of kind `GRPCRoute` is not supported yet"),
         ),
         (
             "name: rt}], ",
             "name: rt, sectionName: x}], ",
-            &format!("{policy}.targetRefs[0].sectionName: is not supported yet"),
+            &format!(
+                "{policy}.targetRefs[0].sectionName: HTTPRoute `rt` has nothing of the name `x`"
+            ),
+        ),
+        (
+            "kind: HTTPRoute, name: rt}], ",
+            "kind: Gateway, name: gw, sectionName: x}], ",
+            &format!(
+                "{policy}.targetRefs[0].sectionName: Gateway `gw` has nothing of the name `x`"
+            ),
+        ),
+        (
+            "kind: HTTPRoute, name: rt}], ",
+            "kind: Gateway, name: gw}], mergeType: StrategicMerge, ",
+            &format!(
+                "{policy}.mergeType: is for policies of routes only: this one is for a gateway"
+            ),
         ),
         (
             "name: rt}], ",
-            "name: rt}], mergeType: StrategicMerge, ",
-            &format!("{policy}.mergeType: is not supported yet"),
+            "name: rt}], mergeType: Replace, ",
+            &format!(
+                "{policy}.mergeType: unknown merge type `Replace`: expected StrategicMerge or JSONMerge"
+            ),
         ),
         (
             "{limit:",
-            "{shared: true, limit:",
-            &format!("{policy}.rateLimit.global.rules[0].shared: is not supported yet"),
+            "{clientSelectors: [{headers: [{name: a, type: RegularExpression, value: '('}]}], limit:",
+            &format!(
+                "{policy}.rateLimit.global.rules[0].clientSelectors[0].headers[0].value: `(` is no regular expression (RE2)"
+            ),
+        ),
+        (
+            "{limit:",
+            "{clientSelectors: [{path: {type: RegularExpression, value: '['}}], limit:",
+            &format!(
+                "{policy}.rateLimit.global.rules[0].clientSelectors[0].path.value: `[` is no regular expression (RE2)"
+            ),
         ),
         (
             "{limit:",
@@ -224,6 +251,8 @@ fn what_cannot_be_translated_is_named_with_its_field() {
         "BackendTrafficPolicy default/more: spec.targetRefs[0]: `rt` has the policy `rt` already",
     );
 }
+
+mod policies;
 
 fn gateway(listeners: &str) -> String {
     format!(

@@ -25,6 +25,21 @@ fn every_selector_becomes_the_entries_that_envoy_sends() {
     check("selectors");
 }
 
+#[test]
+fn a_shared_rule_has_one_bucket_for_all_routes() {
+    check("shared");
+}
+
+#[test]
+fn a_shared_rule_of_a_gateway_reaches_the_routes_that_merge_it_or_say_nothing() {
+    check("plans");
+}
+
+#[test]
+fn the_most_specific_policy_holds() {
+    check("policies");
+}
+
 #[track_caller]
 fn check(name: &str) {
     let folder = in_project("tests/vectors").join(name);

@@ -1,0 +1,110 @@
+//! What there is to say about manifests: what Envoy Gateway refuses, and what it drops or merges.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::manifest::Object;
+use crate::manifest::Spec;
+use crate::manifest::rules::identity;
+
+/// Something about a manifest, with the field that it is about.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, thiserror::Error)]
+#[error("{manifest}: {field}: {reason}")]
+pub struct Remark {
+    /// The manifest, as `Kind namespace/name`.
+    pub manifest: String,
+    /// The field in it.
+    pub field: String,
+    /// What there is to say.
+    pub reason: String,
+}
+
+impl Remark {
+    /// A remark about a field of a resource.
+    pub(in crate::manifest) fn of<S: Spec>(
+        object: &Object<S>,
+        field: &str,
+        reason: String,
+    ) -> Self {
+        Self {
+            manifest: named(object),
+            field: field.to_owned(),
+            reason,
+        }
+    }
+}
+
+/// Every manifest that is in the way of a translation; never empty.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Untranslatables(Vec<Remark>);
+
+/// The remarks that a translation comes to.
+#[derive(Debug, Default)]
+pub(in crate::manifest) struct Remarks {
+    errors: Vec<Remark>,
+    /// Each once: many routes can be a reason for the same.
+    warnings: BTreeSet<Remark>,
+}
+
+impl Remarks {
+    /// Something that is in the way.
+    pub(super) fn refuse<S: Spec>(
+        &mut self,
+        object: &Object<S>,
+        field: &str,
+        reason: impl Into<String>,
+    ) {
+        self.errors.push(Remark::of(object, field, reason.into()));
+    }
+
+    /// Something that is probably not what is meant.
+    pub(super) fn warn<S: Spec>(
+        &mut self,
+        object: &Object<S>,
+        field: &str,
+        reason: impl Into<String>,
+    ) {
+        let warning = Remark::of(object, field, reason.into());
+        self.warnings.insert(warning);
+    }
+
+    /// The warnings, unless something is in the way.
+    pub(in crate::manifest) fn finish(self) -> Result<Vec<Remark>, Untranslatables> {
+        if self.errors.is_empty() {
+            Ok(self.warnings.into_iter().collect())
+        } else {
+            Err(Untranslatables(self.errors))
+        }
+    }
+}
+
+/// A resource as `Kind namespace/name`.
+pub(in crate::manifest) fn named<S: Spec>(object: &Object<S>) -> String {
+    let (namespace, name) = identity(&object.metadata);
+    format!("{} {namespace}/{name}", S::KIND)
+}
+
+// === impl Untranslatables ===
+
+impl IntoIterator for Untranslatables {
+    type Item = Remark;
+    type IntoIter = std::vec::IntoIter<Remark>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl fmt::Display for Untranslatables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            error.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Untranslatables {}
