@@ -12,6 +12,7 @@ pub mod rules;
 pub mod traffic_policy;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Deserialize;
 use serde::Serialize;
@@ -129,6 +130,14 @@ impl Manifest {
         };
         let metadata = self.metadata();
         (kind, metadata.namespace(), &metadata.name)
+    }
+}
+
+/// As `Kind namespace/name`.
+impl fmt::Display for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, metadata) = (self.kind(), self.metadata());
+        write!(f, "{kind} {}/{}", metadata.namespace(), metadata.name)
     }
 }
 

@@ -40,7 +40,7 @@ pub enum Command {
     Generate(Generate),
     /// Runs the rate-limit service (the default)
     Serve(Box<Serve>),
-    /// Checks rule files and platform documents, and reports every fault
+    /// Checks rule files, platform documents and manifests, and reports every fault
     Validate(Validate),
 }
 
@@ -191,7 +191,7 @@ pub enum LogFormat {
 /// How `generate` runs.
 #[derive(Args, Debug)]
 pub struct Generate {
-    /// Platform documents, or directories with some
+    /// Platform documents, or directories with some; for the rules, manifests as well
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
@@ -230,7 +230,7 @@ pub enum Form {
 /// How `validate` runs.
 #[derive(Args, Debug)]
 pub struct Validate {
-    /// Rule files or platform documents, or directories with some
+    /// Rule files, platform documents or manifests, or directories with some
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 

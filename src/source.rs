@@ -3,6 +3,7 @@
 pub mod change;
 pub mod documents;
 pub mod file;
+pub mod manifests;
 pub mod platform;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::shutdown::TaskError;
 use crate::source::change::Changes;
 use crate::source::documents::Documents;
 use crate::source::documents::Form;
+use crate::source::documents::Loaded;
 use crate::source::file::File;
 
 /// Where the rules come from.
@@ -41,19 +43,32 @@ pub fn load(sources: &Sources) -> Result<Vec<Domain>, Faults> {
     Contents::read(sources).domains(&sources.namespace)
 }
 
-/// Reads files and directories in which rules and platform documents may be mixed.
+/// Reads files and directories in which rules, platform documents and manifests may be mixed.
 ///
 /// # Errors
 ///
 /// Every fault of every file.
-pub fn load_mixed(paths: &[PathBuf], namespace: &str) -> Result<Vec<Domain>, Faults> {
+pub fn load_mixed(paths: &[PathBuf], namespace: &str) -> Result<Loaded, Faults> {
     let mut unread = Vec::new();
     let files = file::read_all(paths, &mut unread);
     let mut documents = Documents::new(unread);
     for file in files {
         documents.add(&file, Form::of);
     }
-    documents.domains(namespace)
+    documents.load(namespace)
+}
+
+/// The rules that follow from platform documents and manifests.
+///
+/// # Errors
+///
+/// Every fault of every file.
+pub fn derived(files: &[File], namespace: &str) -> Result<Loaded, Faults> {
+    let mut documents = Documents::new(Vec::new());
+    for file in files {
+        documents.add(file, Form::of_resource);
+    }
+    documents.load(namespace)
 }
 
 /// Applies the rules now and after each change, until told to stop.

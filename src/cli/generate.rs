@@ -1,4 +1,4 @@
-//! `slidegate generate`: platform documents → manifests, or the rules that follow from them.
+//! `slidegate generate`: platform documents → manifests, or the rules that follow from either.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,6 +14,7 @@ use crate::rule::document;
 use crate::settings::Form;
 use crate::settings::Generate;
 use crate::shutdown::TaskError;
+use crate::source;
 use crate::source::file;
 use crate::source::file::File;
 use crate::source::platform;
@@ -59,10 +60,8 @@ fn manifests(settings: &Generate, files: &[File]) -> Result<Vec<Manifest>, TaskE
 }
 
 fn rules(settings: &Generate, files: &[File]) -> Result<String, TaskError> {
-    Ok(document::write(&platform::domains(
-        files,
-        &settings.namespace,
-    )?))
+    let derived = source::derived(files, &settings.namespace)?;
+    Ok(document::write(&derived.domains))
 }
 
 /// A manifest with the name of its file, which is its own: no kind has a hyphen in it.

@@ -1,5 +1,5 @@
-//! `slidegate validate`: rules and platform documents are read as `serve` would, and every fault
-//! is reported.
+//! `slidegate validate`: rules, platform documents and manifests are read, and every fault is
+//! reported; of manifests also what Envoy Gateway drops or merges without a word.
 
 use std::io::Write;
 
@@ -7,19 +7,23 @@ use crate::rule::document;
 use crate::settings::Validate;
 use crate::shutdown::TaskError;
 use crate::source;
+use crate::source::documents::Loaded;
 
 /// Reads the paths; says on `output` what stands there, or on `errors` what is wrong.
 ///
 /// # Errors
 ///
-/// When there are faults, with how many.
+/// When there are faults, with how many. Warnings are none.
 pub fn run(
     settings: &Validate,
     output: &mut impl Write,
     errors: &mut impl Write,
 ) -> Result<(), TaskError> {
     match source::load_mixed(&settings.paths, &settings.namespace) {
-        Ok(domains) => {
+        Ok(Loaded { domains, warnings }) => {
+            for warning in &warnings {
+                writeln!(errors, "warning: {warning}")?;
+            }
             let n_domains = count(domains.len(), "domain");
             let n_rules = count(document::count(&domains), "limit");
             writeln!(output, "valid: {n_domains}, {n_rules}")?;

@@ -10,14 +10,51 @@ use crate::manifest::ENVOY_GATEWAY;
 use crate::manifest::GATEWAY_API;
 use crate::manifest::Manifest;
 
+/// A manifest with where it stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Placed {
+    /// The file's name.
+    pub file: Arc<str>,
+    /// The line at which it begins.
+    pub line: usize,
+    /// What stands there.
+    pub manifest: Manifest,
+}
+
 /// Reads a stream of manifests.
 ///
 /// # Errors
 ///
 /// The first fault of each document that is no manifest of a kind that we know.
 pub fn read(file: &Arc<str>, text: &str) -> Result<Vec<Manifest>, Faults> {
-    let (mut manifests, mut faults) = (Vec::new(), Vec::new());
-    for document in documents(text) {
+    let placed = read_some(file, text, |_| true)?;
+    Ok(placed.into_iter().map(|placed| placed.manifest).collect())
+}
+
+/// Reads the manifests of a stream with other documents, which have no `apiVersion`.
+///
+/// # Errors
+///
+/// As for [`read`].
+pub fn placed(file: &Arc<str>, text: &str) -> Result<Vec<Placed>, Faults> {
+    read_some(file, text, |document| {
+        let mark: Result<Option<Mark>, _> = document.typed();
+        matches!(
+            mark,
+            Ok(Some(Mark {
+                api_version: Some(_)
+            }))
+        )
+    })
+}
+
+fn read_some(
+    file: &Arc<str>,
+    text: &str,
+    is_meant: impl Fn(&Document<'_>) -> bool,
+) -> Result<Vec<Placed>, Faults> {
+    let (mut placed, mut faults) = (Vec::new(), Vec::new());
+    for document in documents(text).into_iter().filter(is_meant) {
         let fault = |line: usize, message: String| Fault {
             file: Arc::clone(file),
             line: document.first_line + line.saturating_sub(1),
@@ -25,7 +62,11 @@ pub fn read(file: &Arc<str>, text: &str) -> Result<Vec<Manifest>, Faults> {
             message,
         };
         match document.manifest() {
-            Ok(manifest) => manifests.extend(manifest),
+            Ok(manifest) => placed.extend(manifest.map(|manifest| Placed {
+                file: Arc::clone(file),
+                line: document.first_line + document.lines_before_content(),
+                manifest,
+            })),
             Err(Unreadable::Unknown { api_version, kind }) => {
                 let message = format!("a manifest of unknown kind `{kind}` of `{api_version}`");
                 faults.push(fault(1, message));
@@ -36,7 +77,7 @@ pub fn read(file: &Arc<str>, text: &str) -> Result<Vec<Manifest>, Faults> {
             }
         }
     }
-    Faults::none_or(faults, manifests)
+    Faults::none_or(faults, placed)
 }
 
 /// The line of an error in its document, and the message without it.
@@ -63,6 +104,13 @@ struct Document<'t> {
 struct Header {
     api_version: String,
     kind: String,
+}
+
+/// What tells a manifest from other documents.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Mark {
+    api_version: Option<serde::de::IgnoredAny>,
 }
 
 /// Why a document is no manifest.
@@ -94,6 +142,15 @@ impl<'t> Document<'t> {
             _ => return Err(Unreadable::Unknown { api_version, kind }),
         };
         Ok(Some(manifest))
+    }
+
+    /// How many lines with markers and comments it begins with.
+    fn lines_before_content(&self) -> usize {
+        let is_before = |line: &&str| {
+            let line = line.trim_end();
+            line.is_empty() || line == "---" || line.starts_with('#')
+        };
+        self.text.lines().take_while(is_before).count()
     }
 
     fn typed<T: Deserialize<'t>>(&self) -> Result<T, serde_saphyr::Error> {

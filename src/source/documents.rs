@@ -7,10 +7,12 @@ use crate::document::Faults;
 use crate::document::node;
 use crate::document::node::Kind;
 use crate::document::node::Node;
+use crate::manifest::read;
 use crate::rule::Domain;
 use crate::rule::document;
 use crate::rule::document::Placed;
 use crate::source::file::File;
+use crate::source::manifests;
 use crate::source::platform;
 
 /// Documents with their files, by form.
@@ -18,6 +20,7 @@ use crate::source::platform;
 pub struct Documents {
     rules: Vec<(Arc<str>, Vec<Node>)>,
     platform: Vec<(Arc<str>, Vec<Node>)>,
+    manifests: Vec<read::Placed>,
     /// What could not be read.
     unread: Vec<Fault>,
 }
@@ -25,26 +28,51 @@ pub struct Documents {
 /// What a document can be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Form {
+    /// A Kubernetes manifest.
+    Manifest,
     /// An entity of a platform.
     Platform,
     /// The rules of a domain.
     Rules,
 }
 
+/// What documents come to.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Loaded {
+    /// The rules.
+    pub domains: Vec<Domain>,
+    /// What Envoy Gateway does with the manifests without a word.
+    pub warnings: Vec<Fault>,
+}
+
 impl Form {
-    /// Tells the forms apart: an entity has a `kind`.
+    /// Tells the forms apart: a manifest has an `apiVersion`, an entity has a `kind`.
     pub fn of(document: &Node) -> Self {
-        let Kind::Mapping(entries) = &document.kind else {
-            return Self::Rules;
-        };
-        let is_kind =
-            |(key, _): &(Node, Node)| matches!(&key.kind, Kind::Scalar(it) if it.text == "kind");
-        if entries.iter().any(is_kind) {
+        if has(document, "apiVersion") {
+            Self::Manifest
+        } else if has(document, "kind") {
             Self::Platform
         } else {
             Self::Rules
         }
     }
+
+    /// Tells manifests from entities, where there are no rules.
+    pub fn of_resource(document: &Node) -> Self {
+        if has(document, "apiVersion") {
+            Self::Manifest
+        } else {
+            Self::Platform
+        }
+    }
+}
+
+fn has(document: &Node, key: &str) -> bool {
+    let Kind::Mapping(entries) = &document.kind else {
+        return false;
+    };
+    let is_key = |(it, _): &(Node, Node)| matches!(&it.kind, Kind::Scalar(it) if it.text == key);
+    entries.iter().any(is_key)
 }
 
 impl Documents {
@@ -53,6 +81,7 @@ impl Documents {
         Self {
             rules: Vec::new(),
             platform: Vec::new(),
+            manifests: Vec::new(),
             unread,
         }
     }
@@ -66,9 +95,20 @@ impl Documents {
                 return;
             }
         };
-        let (rules, platform): (Vec<Node>, Vec<Node>) = documents
-            .into_iter()
-            .partition(|document| form(document) == Form::Rules);
+        let (mut rules, mut platform, mut has_manifests) = (Vec::new(), Vec::new(), false);
+        for document in documents {
+            match form(&document) {
+                Form::Manifest => has_manifests = true,
+                Form::Platform => platform.push(document),
+                Form::Rules => rules.push(document),
+            }
+        }
+        if has_manifests {
+            match read::placed(&file.name, &file.text) {
+                Ok(manifests) => self.manifests.extend(manifests),
+                Err(faults) => self.unread.extend(faults),
+            }
+        }
         self.rules.push((Arc::clone(&file.name), rules));
         self.platform.push((Arc::clone(&file.name), platform));
     }
@@ -77,15 +117,39 @@ impl Documents {
     ///
     /// # Errors
     ///
-    /// Every fault. A platform of which something could not be read is not looked at further:
-    /// what is missing would look like references to nowhere.
+    /// As for [`Documents::load`].
     pub fn domains(self, namespace: &str) -> Result<Vec<Domain>, Faults> {
+        self.load(namespace).map(|loaded| loaded.domains)
+    }
+
+    /// What all documents come to. A platform and manifests beside it are looked at apart.
+    ///
+    /// # Errors
+    ///
+    /// Every fault. A platform of which something could not be read is not looked at further, nor
+    /// are manifests: what is missing would look like references to nowhere.
+    pub fn load(self, namespace: &str) -> Result<Loaded, Faults> {
         let mut faults = self.unread;
         let mut placed = Vec::new();
+        let mut warnings = Vec::new();
+        let is_whole = faults.is_empty();
         let has_platform = self.platform.iter().any(|(_, nodes)| !nodes.is_empty());
-        if has_platform && faults.is_empty() {
+        if has_platform && is_whole {
             match platform::derive(&self.platform, namespace) {
-                Ok(domains) => placed.extend(domains.into_iter().map(derived)),
+                Ok(domains) => {
+                    let derived = |domain| derived(domain, "the platform documents");
+                    placed.extend(domains.into_iter().map(derived));
+                }
+                Err(refused) => faults.extend(refused),
+            }
+        }
+        if !self.manifests.is_empty() && is_whole {
+            match manifests::derive(self.manifests) {
+                Ok(loaded) => {
+                    let derived = |domain| derived(domain, "the manifests");
+                    placed.extend(loaded.domains.into_iter().map(derived));
+                    warnings = loaded.warnings;
+                }
                 Err(refused) => faults.extend(refused),
             }
         }
@@ -93,15 +157,15 @@ impl Documents {
             placed.extend(document::domains(file, documents, &mut faults));
         }
         let domains = document::distinct(placed, &mut faults);
-        Faults::none_or(faults, domains)
+        Faults::none_or(faults, Loaded { domains, warnings })
     }
 }
 
 /// A domain that stands in no file itself.
-fn derived(domain: Domain) -> Placed {
+fn derived(domain: Domain, from: &str) -> Placed {
     Placed {
         domain,
-        file: Arc::from("the platform documents"),
+        file: Arc::from(from),
         line: 0,
     }
 }

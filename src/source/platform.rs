@@ -19,17 +19,6 @@ use crate::source::file::File;
 /// # Errors
 ///
 /// Every fault of the documents.
-pub fn domains(files: &[File], namespace: &str) -> Result<Vec<Domain>, Faults> {
-    let mut faults = Vec::new();
-    let documents = parse(files, &mut faults);
-    derive(&Faults::none_or(faults, documents)?, namespace)
-}
-
-/// As [`domains`], of documents that are parsed already.
-///
-/// # Errors
-///
-/// Every fault of the documents.
 pub fn derive(documents: &[(Arc<str>, Vec<Node>)], namespace: &str) -> Result<Vec<Domain>, Faults> {
     match rules::domains(&emitted(documents, namespace)?) {
         Ok(domains) => Ok(domains),

@@ -86,7 +86,10 @@ fn mixed_documents_are_told_apart_by_their_kind() {
     assert_eq!(faults, [(3, "kind"), (5, ""), (5, "domian")]);
 
     let sample = load_mixed(&[SAMPLE.into()], "default").unwrap();
-    assert_eq!(names(&sample), "default/api-gw/http default/api-gw/https");
+    assert_eq!(
+        names(&sample.domains),
+        "default/api-gw/http default/api-gw/https"
+    );
 }
 
 #[test]

@@ -49,6 +49,17 @@ fn the_sample_platform_becomes_rules() {
 }
 
 #[test]
+fn the_rules_follow_from_manifests_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("manifests.yaml");
+    fs::write(&path, generated(&["config/imprun"])).unwrap();
+    let path = path.to_str().unwrap();
+    let rules = generated(&[path, "--as", "rate-limit-config"]);
+    let platform = generated(&["config/imprun", "--as", "rate-limit-config"]);
+    assert_eq!(rules, platform);
+}
+
+#[test]
 fn a_platform_and_the_rules_generated_from_it_are_the_same_limits() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rules.yaml");

@@ -58,6 +58,85 @@ fn platform_documents_are_told_by_their_kind() {
 }
 
 #[test]
+fn manifests_are_told_by_their_api_version_and_may_stand_beside_rules() {
+    let rules = "domain: a\ndescriptors:\n- {key: x, rate_limit: {unlimited: true}}\n";
+    let mixed = format!("{rules}---\n{}", resources(""));
+    let dir = dir(&[("mixed.yaml", &mixed)]);
+    check(&dir, &[""], 0, "valid: 2 domains, 2 limits\n", "");
+}
+
+#[test]
+fn what_envoy_gateway_drops_is_warned_of_and_valid() {
+    let dir = dir(&[(
+        "a.yaml",
+        &resources("HTTPRoute, name: gone}, {group: g, kind: "),
+    )]);
+    check(
+        &dir,
+        &[""],
+        0,
+        "valid: 1 domain, 1 limit\n",
+        "warning: a.yaml:12: BackendTrafficPolicy default/p: spec.targetRefs[0]: HTTPRoute `gone` is \
+         not given: Envoy Gateway ignores the target\n",
+    );
+}
+
+#[test]
+fn what_envoy_gateway_refuses_is_a_fault_with_its_place() {
+    let broken = resources("").replace(
+        "[{limit",
+        "[{clientSelectors: [{headers: [{name: a}]}], limit",
+    );
+    let dir = dir(&[("a.yaml", &broken)]);
+    check(
+        &dir,
+        &[""],
+        1,
+        "",
+        "a.yaml:12: BackendTrafficPolicy default/p: \
+         spec.rateLimit.global.rules[0].clientSelectors[0].headers[0].value: is missing\n\
+         slidegate: 1 fault\n",
+    );
+}
+
+#[test]
+fn a_manifest_stands_in_one_place_only() {
+    let dir = dir(&[("a.yaml", &resources("")), ("b.yaml", GATEWAY)]);
+    check(
+        &dir,
+        &[""],
+        1,
+        "",
+        "b.yaml:1: metadata.name: `Gateway default/gw` stands in a.yaml:1 already\n\
+         slidegate: 1 fault\n",
+    );
+}
+
+/// A gateway, a route and a policy for it, perhaps with more targets before the route.
+fn resources(targets: &str) -> String {
+    format!(
+        "{GATEWAY}---
+# the route
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: rt}}
+spec: {{parentRefs: [{{name: gw}}], rules: [{{}}]}}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {{name: p}}
+spec: {{targetRefs: [{{group: g, kind: {targets}HTTPRoute, name: rt}}], rateLimit: {{global: {{rules: [{{limit: {{requests: 1, unit: Hour}}}}]}}}}}}
+"
+    )
+}
+
+const GATEWAY: &str = "apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw}
+spec: {gatewayClassName: eg, listeners: [{name: http, port: 80, protocol: HTTP}]}
+";
+
+#[test]
 fn the_samples_of_this_project_are_valid() {
     for sample in ["config/demo", "config/imprun"] {
         let sample = in_project(sample).display().to_string();
