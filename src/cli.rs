@@ -1,5 +1,6 @@
 //! The command line: reads the settings, runs a command, reports how it ended.
 
+pub mod explain;
 pub mod generate;
 pub mod serve;
 pub mod validate;
@@ -18,7 +19,7 @@ use crate::shutdown::TaskError;
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let settings = match Settings::read(arguments) {
         Ok(settings) => settings,
-        Err(usage) => return explain(&usage),
+        Err(usage) => return show(&usage),
     };
     match dispatch(&settings) {
         Ok(()) => ExitCode::SUCCESS,
@@ -32,6 +33,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(settings: &Settings) -> Result<(), TaskError> {
     let mut output = io::stdout().lock();
     match &settings.command {
+        Command::Explain(settings) => explain::run(settings, &mut output),
         Command::Generate(settings) => generate::run(settings, &mut output),
         Command::Serve(settings) => serve::run(settings),
         Command::Validate(settings) => {
@@ -41,7 +43,7 @@ fn dispatch(settings: &Settings) -> Result<(), TaskError> {
 }
 
 /// Prints help where it was asked for, else what is wrong with the command line.
-fn explain(usage: &clap::Error) -> ExitCode {
+fn show(usage: &clap::Error) -> ExitCode {
     // When not even that can be printed, the exit status is all that is left to say.
     match usage.print() {
         Ok(()) if !usage.use_stderr() => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod emit;
+pub mod explain;
 pub mod gateway;
 pub mod read;
 pub mod route;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::document::Fault;
 use crate::document::Faults;
+use crate::manifest::Manifest;
 use crate::metrics::SourceMetrics;
 use crate::rule::Domain;
 use crate::rule::document;
@@ -69,6 +70,30 @@ pub fn derived(files: &[File], namespace: &str) -> Result<Loaded, Faults> {
         documents.add(file, Form::of_resource);
     }
     documents.load(namespace)
+}
+
+/// What platform documents or manifests come to in a cluster.
+#[derive(Clone, Debug)]
+pub struct Deployed {
+    /// The manifests.
+    pub manifests: Vec<Manifest>,
+    /// The rules that follow.
+    pub domains: Vec<Domain>,
+}
+
+/// The manifests that documents are or become, and the rules that follow.
+///
+/// # Errors
+///
+/// Every fault of every file, or that there are platform documents as well as manifests.
+pub fn deployed(files: &[File], namespace: &str) -> Result<Deployed, Faults> {
+    let mut documents = Documents::new(Vec::new());
+    for file in files {
+        documents.add(file, Form::of_resource);
+    }
+    let manifests = documents.manifests(namespace)?;
+    let domains = documents.domains(namespace)?;
+    Ok(Deployed { manifests, domains })
 }
 
 /// Applies the rules now and after each change, until told to stop.

@@ -7,6 +7,7 @@ use crate::document::Faults;
 use crate::document::node;
 use crate::document::node::Kind;
 use crate::document::node::Node;
+use crate::manifest::Manifest;
 use crate::manifest::read;
 use crate::rule::Domain;
 use crate::rule::document;
@@ -111,6 +112,27 @@ impl Documents {
         }
         self.rules.push((Arc::clone(&file.name), rules));
         self.platform.push((Arc::clone(&file.name), platform));
+    }
+
+    /// The manifests that the documents are, or those that they become.
+    ///
+    /// # Errors
+    ///
+    /// Every fault, or that there are both.
+    pub fn manifests(&self, namespace: &str) -> Result<Vec<Manifest>, Faults> {
+        Faults::none_or(self.unread.clone(), ())?;
+        let has_platform = self.platform.iter().any(|(_, nodes)| !nodes.is_empty());
+        match self.manifests.first() {
+            Some(first) if has_platform => Err(Faults::from(Fault {
+                file: Arc::clone(&first.file),
+                line: first.line,
+                path: "apiVersion".to_owned(),
+                message: "a manifest beside platform documents: expected one or the other"
+                    .to_owned(),
+            })),
+            Some(_) => Ok(manifests::distinct(self.manifests.clone())?.0),
+            None => platform::emitted(&self.platform, namespace),
+        }
     }
 
     /// The rules of all documents together.

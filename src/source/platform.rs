@@ -42,7 +42,15 @@ pub fn manifests(files: &[File], namespace: &str) -> Result<Vec<Manifest>, Fault
     emitted(&Faults::none_or(faults, documents)?, namespace)
 }
 
-fn emitted(documents: &[(Arc<str>, Vec<Node>)], namespace: &str) -> Result<Vec<Manifest>, Faults> {
+/// The manifests of a platform, of documents that are parsed already.
+///
+/// # Errors
+///
+/// Every fault of the documents.
+pub fn emitted(
+    documents: &[(Arc<str>, Vec<Node>)],
+    namespace: &str,
+) -> Result<Vec<Manifest>, Faults> {
     let namespace =
         Namespace::try_from(namespace).map_err(|error| of("--namespace", error.to_string()))?;
     let mut faults = Vec::new();

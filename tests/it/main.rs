@@ -8,6 +8,7 @@ mod cli;
 mod crd;
 mod decisions;
 mod envoy;
+mod explain;
 mod failure;
 mod generate;
 mod http;

@@ -41,10 +41,22 @@ fn the_policy_shown_becomes_the_manifest_and_the_rule_shown() {
 }
 
 #[test]
+fn the_request_shown_is_explained_so() {
+    let readme = readme();
+    let command = readme
+        .lines()
+        .find_map(|line| line.strip_prefix("slidegate explain config/"));
+    let path = format!("config/{}", command.unwrap());
+    let mut arguments = vec!["explain"];
+    arguments.extend(path.split(' '));
+    assert_eq!(output(&arguments), block("text\ngateway "));
+}
+
+#[test]
 fn the_flags_shown_are_those_that_exist() {
     let shown = flags(&block("\nslidegate serve [--rules"));
     let mut existing = BTreeSet::new();
-    for command in ["serve", "generate", "validate"] {
+    for command in ["serve", "generate", "validate", "explain"] {
         existing.extend(flags(&output(&[command, "--help"])));
     }
     existing.remove("--help");

@@ -1,8 +1,4 @@
 //! Client selectors → the entries that Envoy puts into a descriptor.
-#![expect(
-    dead_code,
-    reason = "what a request must have is for explaining, which comes next"
-)]
 
 use std::net::IpAddr;
 use std::net::Ipv4Addr;

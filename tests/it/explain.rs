@@ -1,0 +1,140 @@
+//! `slidegate explain`: what it names is what Envoy asked, and it says so to people and machines.
+
+mod recorded;
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::support::in_project;
+use crate::support::service::slidegate;
+
+#[test]
+fn a_person_reads_route_policies_descriptors_and_headers() {
+    let plans = in_project("tests/vectors/plans/input.yaml");
+    let output = explained(&[
+        plans.to_str().unwrap(),
+        "--host",
+        "a.example.com",
+        "--header",
+        "x-imprun-plan: gold",
+        "--header",
+        "x-imprun-consumer: c1",
+    ]);
+    let expected = "\
+gateway default/eg, port 8888
+  listener http, host a.example.com
+  HTTPRoute default/a, rule 0, match 0
+  in force: BackendTrafficPolicy default/a
+  merged with it: BackendTrafficPolicy default/plans
+  Envoy asks default/eg/http
+    httproute/default/a/rule/0/match/0/a_example_com=httproute/default/a/rule/0/match/0/a_example_com, rule-0-match--1=rule-0-match--1
+      1 hit of 10 per hour, from BackendTrafficPolicy default/a, spec.rateLimit.global.rules[0]
+  Envoy asks default/plans
+    default/plans/rule/0=default/plans/rule/0, rule-0-match-0=rule-0-match-0, rule-0-match-1=c1
+      1 hit of 3 per hour, from BackendTrafficPolicy default/plans, spec.rateLimit.global.rules[0]
+    default/plans/rule/1=default/plans/rule/1, rule-1-match-0=rule-1-match-0, rule-1-match-1=c1
+      1 hit of 100 per month, from BackendTrafficPolicy default/plans, spec.rateLimit.global.rules[1]
+  if nothing has been counted before, the answer has
+    x-ratelimit-limit: 10, 10;w=3600
+    x-ratelimit-remaining: 9
+";
+    assert_eq!(output, expected);
+}
+
+#[test]
+fn what_does_not_hold_is_named_with_the_reason() {
+    let plans = in_project("tests/vectors/plans/input.yaml");
+    let plans = plans.to_str().unwrap();
+    let output = explained(&[plans, "--host", "d.example.com"]);
+    assert!(
+        output.contains(
+            "\n  overridden by BackendTrafficPolicy default/d: BackendTrafficPolicy default/plans\n"
+        ),
+        "{output}"
+    );
+    let output = explained(&[plans, "--host", "c.example.com"]);
+    assert!(
+        output.contains(
+            "\n  Envoy asks nothing: no limit counts this request\n  not counted by \
+             BackendTrafficPolicy default/plans, spec.rateLimit.global.rules[0]: header \
+             `x-imprun-plan` is absent\n"
+        ),
+        "{output}"
+    );
+    let output = explained(&[plans, "--host", "nobody.test"]);
+    assert_eq!(
+        output,
+        "gateway default/eg, port 8888\n  no route matches: the answer is 404\n"
+    );
+}
+
+#[test]
+fn a_platform_is_explained_by_what_it_becomes() {
+    let arguments = [
+        "config/imprun",
+        "--host",
+        "api.example.com",
+        "--path",
+        "/chat/x",
+        "--json",
+    ];
+    let output = explained(&arguments);
+    let answers: Value = serde_json::from_str(&output).unwrap();
+    let met = &answers[0]["met"];
+    assert_eq!(met["route"], "HTTPRoute default/chat", "{output}");
+    let [request, response] = met["calls"].as_array().unwrap().as_slice() else {
+        panic!("{output}");
+    };
+    assert_eq!(request["domain"], "default/api-gw/http");
+    assert_eq!(request["descriptors"][0]["hits"]["number"], 0);
+    assert_eq!(request["descriptors"][0]["limit"]["requests"], 21);
+    assert_eq!(response["after_response"], true);
+    assert_eq!(
+        response["descriptors"][0]["hits"]["metadata"],
+        "io.envoy.ai_gateway:llm_total_token"
+    );
+    assert_eq!(met["headers"][0][1], "21, 21;w=3600");
+}
+
+#[test]
+fn what_cannot_be_explained_is_an_error() {
+    let check = |arguments: &[&str], status: i32, complaint: &str| {
+        let output = explain(arguments);
+        let complaints = String::from_utf8(output.stderr).unwrap();
+        assert!(complaints.contains(complaint), "{complaints}");
+        assert_eq!(output.status.code(), Some(status));
+        assert_eq!(output.stdout, b"");
+    };
+    let host = ["--host", "a.example.com"];
+    check(
+        &[&["config/imprun", "--port", "1"][..], &host].concat(),
+        1,
+        "slidegate: no gateway speaks HTTP on port 1\n",
+    );
+    let both = ["config/imprun", "tests/vectors/plans/input.yaml"];
+    check(
+        &[&both[..], &host].concat(),
+        1,
+        "input.yaml:2: apiVersion: a manifest beside platform documents: expected one or the other\n",
+    );
+    check(
+        &[&["config/imprun", "--header", "x"][..], &host].concat(),
+        2,
+        "expected a header such as `x-user: alice`",
+    );
+    check(&["config/imprun"], 2, "--host <HOST>");
+}
+
+#[track_caller]
+fn explained(arguments: &[&str]) -> String {
+    let output = explain(arguments);
+    let complaints = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(complaints, "");
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn explain(arguments: &[&str]) -> Output {
+    slidegate(&["explain"]).args(arguments).output().unwrap()
+}
