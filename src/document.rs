@@ -3,6 +3,7 @@
 //! A document is walked before it is typed, so that every fault in it is reported with its file,
 //! line and path, not the first one only.
 
+pub mod near;
 pub mod node;
 
 use std::borrow::Cow;
@@ -157,6 +158,11 @@ impl<'n> At<'n> {
         self.node.line
     }
 
+    /// Whether the node is a mapping.
+    pub fn is_mapping(&self) -> bool {
+        matches!(self.node.kind, Kind::Mapping(_))
+    }
+
     /// The node as a mapping, with a fault for each key that stands in it twice.
     pub fn mapping(&self, faults: &mut Vec<Fault>) -> Option<Mapping<'n>> {
         let Kind::Mapping(entries) = &self.node.kind else {
@@ -266,8 +272,8 @@ impl<'n> At<'n> {
             return Some(*value);
         }
         let names: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
-        let (text, names) = (quoted(text), or(&names));
-        faults.push(self.fault(format!("unknown value {text}: expected {names}")));
+        let instead = near::instead(text, &names, "expected nothing");
+        faults.push(self.fault(format!("unknown value {}: {instead}", quoted(text))));
         None
     }
 
@@ -338,6 +344,12 @@ impl<'n> Mapping<'n> {
         }
     }
 
+    /// The value of a key that must not be there; it is never named as expected.
+    pub fn forbidden(&mut self, key: &str) -> Option<At<'n>> {
+        let found = self.fields.iter().position(|(name, _)| *name == key)?;
+        Some(self.fields.remove(found).1)
+    }
+
     /// All keys with their values, for a mapping whose keys are the user's own.
     pub fn into_entries(self) -> impl Iterator<Item = (&'n str, At<'n>)> {
         self.fields.into_iter()
@@ -347,8 +359,8 @@ impl<'n> Mapping<'n> {
     pub fn finish(self, faults: &mut Vec<Fault>) {
         for (name, at) in &self.fields {
             if !self.asked.contains(name) {
-                let (name, expected) = (quoted(name), or(&self.asked));
-                faults.push(at.fault(format!("unknown key {name}: expected {expected}")));
+                let instead = near::instead(name, &self.asked, "expected nothing");
+                faults.push(at.fault(format!("unknown key {}: {instead}", quoted(name))));
             }
         }
     }
@@ -368,15 +380,6 @@ fn shortened(text: &str) -> Cow<'_, str> {
 
 /// How many characters of what was written a message repeats.
 const MAX_QUOTED: usize = 80;
-
-/// Joins names for a message: `a, b or c`.
-fn or(names: &[&str]) -> String {
-    match names {
-        [] => "nothing".to_owned(),
-        [only] => (*only).to_owned(),
-        [init @ .., last] => format!("{} or {last}", init.join(", ")),
-    }
-}
 
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())

@@ -6,10 +6,13 @@
 pub mod backend;
 pub mod emit;
 pub mod explain;
+pub mod filter;
 pub mod gateway;
 pub mod read;
 pub mod route;
 pub mod rules;
+pub mod security_policy;
+pub mod settings;
 pub mod traffic_policy;
 
 use std::collections::BTreeMap;
@@ -23,13 +26,14 @@ use crate::manifest::backend::BackendSpec;
 use crate::manifest::gateway::GatewayClassSpec;
 use crate::manifest::gateway::GatewaySpec;
 use crate::manifest::route::HttpRouteSpec;
+use crate::manifest::security_policy::SecurityPolicySpec;
 use crate::manifest::traffic_policy::BackendTrafficPolicySpec;
 use crate::platform::hostname::is_dns_label;
 
 /// A Kubernetes resource of a kind that we know.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Manifest {
-    /// Whose gateways are meant; read, never emitted.
+    /// Whose gateways are meant.
     GatewayClass(Object<GatewayClassSpec>),
     /// Listeners.
     Gateway(Object<GatewaySpec>),
@@ -37,6 +41,8 @@ pub enum Manifest {
     Backend(Object<BackendSpec>),
     /// Which requests go where.
     HttpRoute(Object<HttpRouteSpec>),
+    /// Who may call.
+    SecurityPolicy(Object<SecurityPolicySpec>),
     /// Limits, among others.
     BackendTrafficPolicy(Object<BackendTrafficPolicySpec>),
 }
@@ -105,6 +111,7 @@ impl Manifest {
             Self::Gateway(object) => &object.kind,
             Self::Backend(object) => &object.kind,
             Self::HttpRoute(object) => &object.kind,
+            Self::SecurityPolicy(object) => &object.kind,
             Self::BackendTrafficPolicy(object) => &object.kind,
         }
     }
@@ -116,6 +123,7 @@ impl Manifest {
             Self::Gateway(object) => &object.metadata,
             Self::Backend(object) => &object.metadata,
             Self::HttpRoute(object) => &object.metadata,
+            Self::SecurityPolicy(object) => &object.metadata,
             Self::BackendTrafficPolicy(object) => &object.metadata,
         }
     }
@@ -127,7 +135,8 @@ impl Manifest {
             Self::Gateway(_) => 1,
             Self::Backend(_) => 2,
             Self::HttpRoute(_) => 3,
-            Self::BackendTrafficPolicy(_) => 4,
+            Self::SecurityPolicy(_) => 4,
+            Self::BackendTrafficPolicy(_) => 5,
         };
         let metadata = self.metadata();
         (kind, metadata.namespace(), &metadata.name)
@@ -149,6 +158,7 @@ impl Serialize for Manifest {
             Self::Gateway(object) => object.serialize(serializer),
             Self::Backend(object) => object.serialize(serializer),
             Self::HttpRoute(object) => object.serialize(serializer),
+            Self::SecurityPolicy(object) => object.serialize(serializer),
             Self::BackendTrafficPolicy(object) => object.serialize(serializer),
         }
     }

@@ -5,13 +5,23 @@
 
 pub mod document;
 pub mod effective;
+pub mod filter;
 pub mod hostname;
+pub mod order;
+pub mod security;
+pub mod span;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::platform::filter::HeaderModifier;
+use crate::platform::filter::RequestRedirect;
+use crate::platform::filter::UrlRewrite;
 use crate::platform::hostname::Hostname;
+use crate::platform::security::Auth;
+use crate::platform::security::Cors;
+use crate::platform::span::Span;
 use crate::rule::limit::Unit;
 
 /// The active entities, each kind in the order of its names.
@@ -162,8 +172,14 @@ pub struct Route {
     pub headers: Vec<HeaderMatch>,
     /// The query parameters that a request must have.
     pub query_params: Vec<QueryMatch>,
-    /// Where matching requests go, at least one.
+    /// Where matching requests go; none only when a redirect is in force.
     pub backends: Vec<WeightedBackend>,
+    /// Of two routes that match one request, the higher is meant; none means that it is all the same.
+    pub priority: Option<u32>,
+    /// How long a request may take.
+    pub timeouts: Timeouts,
+    /// How it finds out who calls; none means that anybody may.
+    pub auth: Option<Auth>,
     /// Labels of imprun's own.
     pub tags: BTreeMap<String, String>,
     /// The limit that is written in the route itself.
@@ -296,11 +312,28 @@ pub struct Policy {
     pub spec: PolicySpec,
 }
 
+/// How long a request to a route may take; none and 0 mean as long as it likes.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Timeouts {
+    /// From the request to the end of the answer.
+    pub request: Option<Span>,
+    /// The same for one attempt at a backend.
+    pub backend_request: Option<Span>,
+}
+
 /// What a policy says; of each type one is in force for a route.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PolicySpec {
+    /// What pages of other origins may do.
+    Cors(Cors),
+    /// Changes to the headers of requests.
+    HeaderModifier(HeaderModifier),
     /// A limit.
     RateLimit(RateLimit),
+    /// An answer that sends the client elsewhere.
+    RequestRedirect(RequestRedirect),
+    /// Another host or path for the backend.
+    UrlRewrite(UrlRewrite),
 }
 
 /// What a policy covers.

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use crate::manifest;
 use crate::manifest::Manifest;
 use crate::manifest::emit::MANAGED_BY;
+use crate::manifest::settings::commented;
+use crate::manifest::settings::needed;
 use crate::rule::document;
 use crate::settings::Form;
 use crate::settings::Generate;
@@ -26,13 +28,21 @@ pub fn run(settings: &Generate, output: &mut impl Write) -> Result<(), TaskError
     let files = file::read(&settings.paths)?;
     let Some(directory) = &settings.output else {
         let stream = match settings.form {
-            Form::Manifests => manifest::write(&manifests(settings, &files)?),
+            Form::Manifests => {
+                let manifests = manifests(settings, &files)?;
+                let hint = needed(&manifests).map(|it| commented(&it));
+                hint.unwrap_or_default() + &manifest::write(&manifests)
+            }
             Form::RateLimitConfig => rules(settings, &files)?,
         };
         return Ok(output.write_all(stream.as_bytes())?);
     };
     let contents = match settings.form {
-        Form::Manifests => manifests(settings, &files)?.iter().map(named).collect(),
+        Form::Manifests => {
+            let manifests = manifests(settings, &files)?;
+            let hint = needed(&manifests).map(|it| (HINT.to_owned(), it));
+            manifests.iter().map(named).chain(hint).collect()
+        }
         Form::RateLimitConfig => {
             let rules = rules(settings, &files)?;
             BTreeMap::from([("rate-limit-config.yaml".to_owned(), rules)])
@@ -54,6 +64,9 @@ pub fn run(settings: &Generate, output: &mut impl Write) -> Result<(), TaskError
     }
     Ok(())
 }
+
+/// The file that says what Envoy Gateway needs; not called `.yaml`, because it is nothing to apply.
+const HINT: &str = "envoy-gateway-settings.txt";
 
 fn manifests(settings: &Generate, files: &[File]) -> Result<Vec<Manifest>, TaskError> {
     Ok(platform::manifests(files, &settings.namespace)?)

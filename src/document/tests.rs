@@ -157,7 +157,7 @@ fn a_name_out_of_a_few_is_found_or_the_few_are_named() {
     assert_eq!(one_of("report"), "2");
     assert_eq!(
         one_of("Report"),
-        "f:1: unknown value `Report`: expected ask, report or none"
+        "f:1: unknown value `Report`: did you mean `report`?"
     );
 }
 

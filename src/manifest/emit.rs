@@ -4,8 +4,10 @@
 //! its own that holds everything that is in force for it.
 
 mod backend;
+mod filter;
 mod gateway;
 mod route;
+mod security_policy;
 mod traffic_policy;
 
 use std::collections::BTreeMap;
@@ -16,11 +18,15 @@ use crate::manifest::Metadata;
 use crate::manifest::Namespace;
 use crate::platform::ApiService;
 use crate::platform::Platform;
+use crate::platform::Policy;
 use crate::platform::effective::Effective;
 
 /// The resources of a platform, in the order in which they are written.
 pub fn manifests(platform: &Platform, namespace: &Namespace) -> Vec<Manifest> {
     let mut manifests = Vec::new();
+    for object in gateway::classes(platform) {
+        manifests.push(Manifest::GatewayClass(object));
+    }
     for gateway in &platform.gateways {
         let object = gateway::object(gateway, namespace);
         manifests.push(Manifest::Gateway(object));
@@ -31,8 +37,11 @@ pub fn manifests(platform: &Platform, namespace: &Namespace) -> Vec<Manifest> {
     }
     let effective = Effective::new(platform);
     for route in &platform.routes {
-        let object = route::object(route, namespace);
+        let object = route::object(route, &effective, namespace);
         manifests.push(Manifest::HttpRoute(object));
+        if let Some(object) = security_policy::object(route, &effective, namespace) {
+            manifests.push(Manifest::SecurityPolicy(object));
+        }
         if let Some(limit) = effective.rate_limit(route) {
             let object = traffic_policy::object(route, &limit, namespace);
             manifests.push(Manifest::BackendTrafficPolicy(object));
@@ -53,9 +62,28 @@ fn metadata(name: &str, namespace: &Namespace, from: String) -> Metadata {
     Metadata {
         name: name.to_owned(),
         namespace: Some(namespace.as_str().to_owned()),
-        labels: BTreeMap::from([(MANAGED_BY.to_owned(), "slidegate".to_owned())]),
-        annotations: BTreeMap::from([(FROM.to_owned(), from)]),
+        labels: labels(),
+        annotations: annotations(from),
     }
+}
+
+fn labels() -> BTreeMap<String, String> {
+    BTreeMap::from([(MANAGED_BY.to_owned(), "slidegate".to_owned())])
+}
+
+fn annotations(from: String) -> BTreeMap<String, String> {
+    BTreeMap::from([(FROM.to_owned(), from)])
+}
+
+/// Where a resource comes from that has several sources: itself, then the policies.
+fn from_all(first: Option<String>, policies: &[Option<&Policy>]) -> String {
+    let policies = policies.iter().flatten();
+    let policies = policies.map(|policy| format!("Policy/{}", policy.name));
+    first
+        .into_iter()
+        .chain(policies)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The labels of what belongs to an API service.

@@ -139,6 +139,7 @@ impl<'t> Document<'t> {
             (ENVOY_GATEWAY, "BackendTrafficPolicy") => {
                 Manifest::BackendTrafficPolicy(self.typed()?)
             }
+            (ENVOY_GATEWAY, "SecurityPolicy") => Manifest::SecurityPolicy(self.typed()?),
             _ => return Err(Unreadable::Unknown { api_version, kind }),
         };
         Ok(Some(manifest))

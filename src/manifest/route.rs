@@ -5,6 +5,9 @@ use serde::Serialize;
 
 use crate::manifest::GATEWAY_API;
 use crate::manifest::Spec;
+use crate::manifest::backend;
+use crate::manifest::backend::BackendSpec;
+use crate::manifest::filter::RouteFilter;
 
 /// Which requests go where.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -59,9 +62,15 @@ pub struct RouteRule {
     /// Which requests match; one that fits suffices, and none means all requests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<RouteMatch>,
+    /// What is done to them, or instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<RouteFilter>,
     /// Where they go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backend_refs: Vec<BackendRef>,
+    /// How long they may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<RouteTimeouts>,
 }
 
 /// What a request must have, all of it.
@@ -148,4 +157,30 @@ pub struct BackendRef {
     /// Its share, relative to the others of the rule; none means 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+}
+
+impl BackendRef {
+    /// A reference to a `Backend` of Envoy Gateway.
+    pub fn backend(name: &str) -> Self {
+        Self {
+            group: Some(backend::GROUP.to_owned()),
+            kind: Some(BackendSpec::KIND.to_owned()),
+            namespace: None,
+            name: name.to_owned(),
+            port: None,
+            weight: None,
+        }
+    }
+}
+
+/// How long a request may take.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteTimeouts {
+    /// From the request to the end of the answer; none leaves it to Envoy Gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// The same for one attempt at a backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend_request: Option<String>,
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::manifest::ENVOY_GATEWAY;
 use crate::manifest::Spec;
+use crate::manifest::route::HttpRouteSpec;
 
 /// What holds for the traffic of its targets.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -42,6 +43,18 @@ pub struct TargetRef {
     /// A part of it: a listener or a rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub section_name: Option<String>,
+}
+
+impl TargetRef {
+    /// A whole `HTTPRoute`.
+    pub fn http_route(name: &str) -> Self {
+        Self {
+            group: "gateway.networking.k8s.io".to_owned(),
+            kind: HttpRouteSpec::KIND.to_owned(),
+            name: name.to_owned(),
+            section_name: None,
+        }
+    }
 }
 
 /// How long things may take.

@@ -6,8 +6,11 @@
 //! route or API service its policies; but an active route to an inactive backend is a fault,
 //! because its requests would have nowhere to go.
 
+mod agreement;
 mod backend;
+mod cors;
 mod entities;
+mod filter;
 mod gateway;
 mod policy;
 mod rate_limit;
@@ -104,13 +107,15 @@ impl<'n> Documents<'n> {
         let policies = Entities::read("policy", self.policies, faults, |name, fields, faults| {
             policy::read(&targets, name, fields, faults)
         });
-        Platform {
+        let platform = Platform {
             gateways: gateways.active(),
             backends: backends.active(),
             api_services: api_services.active(),
             routes: routes.active(),
             policies: policies.active(),
-        }
+        };
+        agreement::check(&platform, &routes, &policies, faults);
+        platform
     }
 }
 

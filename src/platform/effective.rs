@@ -16,6 +16,10 @@ use crate::platform::PolicySpec;
 use crate::platform::RateLimit;
 use crate::platform::Route;
 use crate::platform::Scope;
+use crate::platform::filter::HeaderModifier;
+use crate::platform::filter::RequestRedirect;
+use crate::platform::filter::UrlRewrite;
+use crate::platform::security::Cors;
 
 /// What is in force for a route, with where it is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,6 +70,39 @@ impl<'p> Effective<'p> {
     pub fn rate_limit(&self, route: &'p Route) -> Option<InForce<'p, RateLimit>> {
         self.in_force(route, route.rate_limit.as_ref(), |spec| match spec {
             PolicySpec::RateLimit(rate_limit) => Some(rate_limit),
+            _ => None,
+        })
+    }
+
+    /// What pages of other origins may do at `route`, if anything says so.
+    pub fn cors(&self, route: &'p Route) -> Option<InForce<'p, Cors>> {
+        self.in_force(route, None, |spec| match spec {
+            PolicySpec::Cors(cors) => Some(cors),
+            _ => None,
+        })
+    }
+
+    /// The changes to the headers of the requests of `route`, if there are any.
+    pub fn header_modifier(&self, route: &'p Route) -> Option<InForce<'p, HeaderModifier>> {
+        self.in_force(route, None, |spec| match spec {
+            PolicySpec::HeaderModifier(modifier) => Some(modifier),
+            _ => None,
+        })
+    }
+
+    /// The host or path that the backends of `route` get, if it is another.
+    pub fn url_rewrite(&self, route: &'p Route) -> Option<InForce<'p, UrlRewrite>> {
+        self.in_force(route, None, |spec| match spec {
+            PolicySpec::UrlRewrite(rewrite) => Some(rewrite),
+            _ => None,
+        })
+    }
+
+    /// Where the clients of `route` are sent, if they are.
+    pub fn request_redirect(&self, route: &'p Route) -> Option<InForce<'p, RequestRedirect>> {
+        self.in_force(route, None, |spec| match spec {
+            PolicySpec::RequestRedirect(redirect) => Some(redirect),
+            _ => None,
         })
     }
 

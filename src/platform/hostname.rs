@@ -27,7 +27,7 @@ impl Hostname {
     }
 
     /// Whether every host that `other` stands for is one that this stands for.
-    fn covers(&self, other: &Self) -> bool {
+    pub fn covers(&self, other: &Self) -> bool {
         if self == other {
             return true;
         }

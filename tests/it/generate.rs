@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use slidegate::manifest;
 use slidegate::manifest::read;
+use slidegate::manifest::settings::commented;
 use slidegate::rule::tree::RuleSet;
 use slidegate::source;
 use slidegate::source::Sources;
@@ -38,7 +39,8 @@ fn what_is_generated_reads_back() {
         let stream = generated(&[platform]);
         let manifests = read::read(&Arc::from("stream"), &stream).unwrap();
         assert!(!manifests.is_empty());
-        assert_eq!(manifest::write(&manifests), stream);
+        let begin = stream.find("---\n").unwrap();
+        assert_eq!(manifest::write(&manifests), stream[begin..]);
     }
 }
 
@@ -150,15 +152,21 @@ fn each_resource_can_have_a_file_of_its_own() {
     let said = generated(&["config/imprun", "--output", output]);
     let names = file_names(Path::new(output));
     assert_eq!(said, format!("{} files written to {output}\n", names.len()));
+    // What is no resource is not called like one.
+    let (resources, others): (Vec<_>, Vec<_>) =
+        names.iter().partition(|name| name.ends_with(".yaml"));
+    assert_eq!(others, ["envoy-gateway-settings.txt"]);
     assert!(
         names.contains(&"backendtrafficpolicy-chat.yaml".to_owned()),
         "{names:?}"
     );
     // Together they are the stream: nothing is missing and nothing is different.
     let stream = generated(&["config/imprun"]);
-    let mut documents: Vec<&str> = stream.split("---\n").skip(1).collect();
+    let mut documents: Vec<&str> = stream.split("---\n").collect();
+    let settings = text(&Path::new(output).join("envoy-gateway-settings.txt"));
+    assert_eq!(commented(&settings), documents.remove(0));
     let mut files: Vec<String> = Vec::new();
-    for name in &names {
+    for name in resources {
         files.push(text(&Path::new(output).join(name)));
     }
     documents.sort_unstable();
@@ -185,11 +193,16 @@ fn files_of_an_earlier_run_are_left_and_named() {
     fs::write(Path::new(output).join("notes.yaml"), "kept: true\n").unwrap();
     fs::write(&platform, gateway("new")).unwrap();
     let expected = format!(
-        "1 files written to {output}\n{output}/gateway-old.yaml is of an earlier run and was left: \
+        "2 files written to {output}\n{output}/gateway-old.yaml is of an earlier run and was left: \
          delete it, and its resource\n"
     );
     assert_eq!(generated(&arguments), expected);
-    let names = ["gateway-new.yaml", "gateway-old.yaml", "notes.yaml"];
+    let names = [
+        "gateway-new.yaml",
+        "gateway-old.yaml",
+        "gatewayclass-envoy-gateway.yaml",
+        "notes.yaml",
+    ];
     assert_eq!(file_names(Path::new(output)), names);
 }
 

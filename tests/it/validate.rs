@@ -37,8 +37,7 @@ fn every_fault_is_reported_with_file_line_and_path() {
         1,
         "",
         "a.yaml:3: descriptors[0]: `key` is missing\n\
-         a.yaml:3: descriptors[0].keys: unknown key `keys`: \
-         expected key, value, share_threshold, shadow_mode, rate_limit or descriptors\n\
+         a.yaml:3: descriptors[0].keys: unknown key `keys`: did you mean `key`?\n\
          a.yaml:4: descriptors[1].value: `1.5` is a number here: put it in quotes\n\
          absent.yaml: cannot be read: No such file or directory (os error 2)\n\
          b.yaml:2: domain: domain `a` stands in a.yaml:1 already\n\

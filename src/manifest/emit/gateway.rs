@@ -1,9 +1,15 @@
-//! Gateway → `Gateway`.
+//! Gateway → `GatewayClass` and `Gateway`.
 
+use std::collections::BTreeMap;
+
+use crate::manifest::Metadata;
 use crate::manifest::Namespace;
 use crate::manifest::Object;
+use crate::manifest::emit::annotations;
+use crate::manifest::emit::labels;
 use crate::manifest::emit::metadata;
 use crate::manifest::gateway;
+use crate::manifest::gateway::GatewayClassSpec;
 use crate::manifest::gateway::GatewaySpec;
 use crate::manifest::gateway::ListenerTls;
 use crate::manifest::gateway::SecretRef;
@@ -11,6 +17,7 @@ use crate::manifest::gateway::TlsMode;
 use crate::platform::Certificate;
 use crate::platform::Gateway;
 use crate::platform::Listener;
+use crate::platform::Platform;
 use crate::platform::Protocol;
 
 pub(super) fn object(gateway: &Gateway, namespace: &Namespace) -> Object<GatewaySpec> {
@@ -23,6 +30,29 @@ pub(super) fn object(gateway: &Gateway, namespace: &Namespace) -> Object<Gateway
     };
     Object::new(metadata, spec)
 }
+
+/// The classes of the gateways, each once: they have no namespace.
+pub(super) fn classes(platform: &Platform) -> Vec<Object<GatewayClassSpec>> {
+    let mut classes: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for gateway in &platform.gateways {
+        let from = classes.entry(&gateway.gateway_class).or_default();
+        from.push(format!("Gateway/{}", gateway.name));
+    }
+    let object = |(name, from): (&str, Vec<String>)| {
+        let controller_name = CONTROLLER.to_owned();
+        let metadata = Metadata {
+            name: name.to_owned(),
+            namespace: None,
+            labels: labels(),
+            annotations: annotations(from.join(", ")),
+        };
+        Object::new(metadata, GatewayClassSpec { controller_name })
+    };
+    classes.into_iter().map(object).collect()
+}
+
+/// What Envoy Gateway calls itself.
+const CONTROLLER: &str = "gateway.envoyproxy.io/gatewayclass-controller";
 
 fn listener(listener: &Listener) -> gateway::Listener {
     let (protocol, tls) = match &listener.protocol {

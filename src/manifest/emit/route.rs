@@ -2,7 +2,8 @@
 
 use crate::manifest::Namespace;
 use crate::manifest::Object;
-use crate::manifest::backend;
+use crate::manifest::emit::filter::Filters;
+use crate::manifest::emit::from_all;
 use crate::manifest::emit::metadata;
 use crate::manifest::emit::service_labels;
 use crate::manifest::route;
@@ -12,6 +13,7 @@ use crate::manifest::route::ParentRef;
 use crate::manifest::route::PathMatchType;
 use crate::manifest::route::RouteMatch;
 use crate::manifest::route::RouteRule;
+use crate::manifest::route::RouteTimeouts;
 use crate::manifest::route::ValueMatch;
 use crate::manifest::route::ValueMatchType;
 use crate::platform::HeaderMatch;
@@ -21,24 +23,52 @@ use crate::platform::PathMatch;
 use crate::platform::QueryMatch;
 use crate::platform::QueryValue;
 use crate::platform::Route;
+use crate::platform::Timeouts;
 use crate::platform::WeightedBackend;
+use crate::platform::effective::Effective;
+use crate::platform::span::Span;
 
-pub(super) fn object(route: &Route, namespace: &Namespace) -> Object<HttpRouteSpec> {
-    let from = format!("Route/{}", route.name);
+pub(super) fn object(
+    route: &Route,
+    effective: &Effective<'_>,
+    namespace: &Namespace,
+) -> Object<HttpRouteSpec> {
+    let filters = Filters::of(route, effective);
+    let from = from_all(Some(format!("Route/{}", route.name)), &filters.policies());
     let mut metadata = metadata(&route.name, namespace, from);
     metadata.labels.extend(service_labels(&route.api_service));
     metadata.labels.extend(route.tags.clone());
-    let rule = RouteRule {
+    let rule = |matches| RouteRule {
         name: None,
-        matches: matches(route),
+        matches,
+        filters: filters.written(),
         backend_refs: route.backends.iter().map(backend_ref).collect(),
+        timeouts: timeouts(&route.timeouts),
+    };
+    let rules = if filters.replaces_prefix() {
+        // Gateway API lets such a rule have one match only.
+        matches(route)
+            .into_iter()
+            .map(|it| rule(vec![it]))
+            .collect()
+    } else {
+        vec![rule(matches(route))]
     };
     let spec = HttpRouteSpec {
         parent_refs: vec![parent_ref(route)],
         hostnames: route.hostnames.iter().map(ToString::to_string).collect(),
-        rules: vec![rule],
+        rules,
     };
     Object::new(metadata, spec)
+}
+
+fn timeouts(timeouts: &Timeouts) -> Option<RouteTimeouts> {
+    let written = |span: &Option<Span>| span.as_ref().map(ToString::to_string);
+    let timeouts = RouteTimeouts {
+        request: written(&timeouts.request),
+        backend_request: written(&timeouts.backend_request),
+    };
+    (timeouts != RouteTimeouts::default()).then_some(timeouts)
 }
 
 fn parent_ref(route: &Route) -> ParentRef {
@@ -110,11 +140,7 @@ fn value_match(match_type: ValueMatchType, name: &str, value: &str) -> ValueMatc
 
 fn backend_ref(weighted: &WeightedBackend) -> BackendRef {
     BackendRef {
-        group: Some(backend::GROUP.to_owned()),
-        kind: Some("Backend".to_owned()),
-        namespace: None,
-        name: weighted.backend.name.clone(),
-        port: None,
         weight: weighted.weight.map(u32::from),
+        ..BackendRef::backend(&weighted.backend.name)
     }
 }

@@ -2,10 +2,8 @@
 
 use crate::manifest::Namespace;
 use crate::manifest::Object;
-use crate::manifest::Spec;
 use crate::manifest::emit::metadata;
 use crate::manifest::emit::service_labels;
-use crate::manifest::route::HttpRouteSpec;
 use crate::manifest::traffic_policy;
 use crate::manifest::traffic_policy::BackendTrafficPolicySpec;
 use crate::manifest::traffic_policy::ClientSelector;
@@ -40,14 +38,8 @@ pub(super) fn object(
     };
     let mut metadata = metadata(&route.name, namespace, from);
     metadata.labels.extend(service_labels(&route.api_service));
-    let target = TargetRef {
-        group: "gateway.networking.k8s.io".to_owned(),
-        kind: HttpRouteSpec::KIND.to_owned(),
-        name: route.name.clone(),
-        section_name: None,
-    };
     let spec = BackendTrafficPolicySpec {
-        target_refs: vec![target],
+        target_refs: vec![TargetRef::http_route(&route.name)],
         merge_type: None,
         rate_limit: Some(rate_limit(in_force.spec)),
         timeout: None,

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use crate::document::At;
 use crate::document::Fault;
 use crate::document::Mapping;
+use crate::document::near;
+use crate::document::quoted;
 use crate::platform::document::text;
 
 /// A document with its name taken out.
@@ -35,7 +37,8 @@ pub(super) struct Found<T> {
     /// None when it has faults, which are reported where it stands.
     pub entity: Option<Arc<T>>,
     pub is_active: bool,
-    place: String,
+    file: Arc<str>,
+    line: usize,
 }
 
 // === impl Document ===
@@ -69,18 +72,19 @@ impl<T> Entities<T> {
                 continue;
             };
             if let Some(first) = found.get(&name) {
-                let message = format!("{kind} `{name}` stands in {} already", first.place);
+                let (file, line) = (&first.file, first.line);
+                let message = format!("{kind} `{name}` stands in {file}:{line} already");
                 faults.push(at.fault(message));
                 continue;
             }
-            let place = format!("{}:{}", at.file(), at.line());
             let entity = entity.map(Arc::new);
             found.insert(
                 name,
                 Found {
                     entity,
                     is_active,
-                    place,
+                    file: Arc::clone(at.file()),
+                    line: at.line(),
                 },
             );
         }
@@ -92,16 +96,33 @@ impl<T> Entities<T> {
         let name = at.text(faults)?;
         let found = self.found.get(name);
         if found.is_none() {
-            let names = self.found.keys().map(String::as_str);
-            let expected = text::alternatives(names, "there is none");
-            faults.push(at.fault(format!("unknown {} `{name}`: {expected}", self.kind)));
+            let names: Vec<&str> = self.found.keys().map(String::as_str).collect();
+            let instead = near::instead(name, &names, "there is none");
+            let name = quoted(name);
+            faults.push(at.fault(format!("unknown {} {name}: {instead}", self.kind)));
         }
         found
     }
 
     /// What is active, by name.
-    pub(super) fn active(self) -> Vec<Arc<T>> {
-        let active = self.found.into_values().filter(|found| found.is_active);
-        active.filter_map(|found| found.entity).collect()
+    pub(super) fn active(&self) -> Vec<Arc<T>> {
+        let active = self.found.values().filter(|found| found.is_active);
+        active.filter_map(|found| found.entity.clone()).collect()
+    }
+
+    /// Whether all of them could be read.
+    pub(super) fn are_whole(&self) -> bool {
+        self.found.values().all(|found| found.entity.is_some())
+    }
+
+    /// A fault of the entity that has this name, at the place of the name.
+    pub(super) fn fault(&self, name: &str, message: String) -> Option<Fault> {
+        let found = self.found.get(name)?;
+        Some(Fault {
+            file: Arc::clone(&found.file),
+            line: found.line,
+            path: String::new(),
+            message,
+        })
     }
 }

@@ -10,9 +10,11 @@ use crate::platform::Policy;
 use crate::platform::PolicySpec;
 use crate::platform::Route;
 use crate::platform::Scope;
+use crate::platform::document::cors;
 use crate::platform::document::entities::Entities;
 use crate::platform::document::entities::Found;
 use crate::platform::document::entities::Read;
+use crate::platform::document::filter;
 use crate::platform::document::rate_limit;
 use crate::platform::document::text;
 
@@ -31,15 +33,22 @@ pub(super) fn read(
 ) -> Read<Policy> {
     let target = target(targets, fields, faults);
     let priority = fields.optional("priority");
-    let priority = priority.and_then(|at| at.number(0, u64::from(u32::MAX), faults));
-    let priority = priority.and_then(|number| u32::try_from(number).ok());
+    let priority = priority.and_then(|at| text::priority(&at, faults));
     let is_enabled = fields.optional("enabled");
     let is_enabled = is_enabled.and_then(|at| at.boolean(faults)) != Some(false);
     let kind = policy_type(fields, faults);
     let spec = fields.required("spec", faults);
     // The spec of another type would only seem to be full of unknown keys.
     let spec = spec.zip(kind).and_then(|(at, kind)| match kind {
+        Type::Cors => cors::read(&at, faults).map(PolicySpec::Cors),
+        Type::HeaderModifier => {
+            filter::header_modifier(&at, faults).map(PolicySpec::HeaderModifier)
+        }
         Type::RateLimit => rate_limit::read(&at, faults).map(PolicySpec::RateLimit),
+        Type::RequestRedirect => {
+            filter::request_redirect(&at, faults).map(PolicySpec::RequestRedirect)
+        }
+        Type::UrlRewrite => filter::url_rewrite(&at, faults).map(PolicySpec::UrlRewrite),
     });
     let is_active = is_enabled && target.as_ref().is_none_or(|target| target.is_active);
     let entity = target.and_then(|target| target.scope).zip(spec);
@@ -54,7 +63,11 @@ pub(super) fn read(
 
 #[derive(Clone, Copy)]
 enum Type {
+    Cors,
+    HeaderModifier,
     RateLimit,
+    RequestRedirect,
+    UrlRewrite,
 }
 
 fn policy_type(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Type> {
@@ -63,13 +76,13 @@ fn policy_type(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Type
         &at,
         &[
             ("rate-limit", Some(Type::RateLimit)),
-            ("cors", None),
+            ("cors", Some(Type::Cors)),
             ("retry", None),
             ("timeout", None),
             ("circuit-breaker", None),
-            ("header-modifier", None),
-            ("url-rewrite", None),
-            ("request-redirect", None),
+            ("header-modifier", Some(Type::HeaderModifier)),
+            ("url-rewrite", Some(Type::UrlRewrite)),
+            ("request-redirect", Some(Type::RequestRedirect)),
         ],
         faults,
     )

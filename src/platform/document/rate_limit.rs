@@ -3,6 +3,8 @@
 use crate::document::At;
 use crate::document::Fault;
 use crate::document::Mapping;
+use crate::document::near;
+use crate::document::quoted;
 use crate::platform::Cost;
 use crate::platform::Key;
 use crate::platform::Metadata;
@@ -47,8 +49,8 @@ fn unit_named(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Unit> {
     let name = at.text(faults)?;
     let unit = Unit::named(name);
     if unit.is_none() {
-        let expected = text::alternatives(Unit::ALL.iter().map(|unit| unit.name()), "");
-        faults.push(at.fault(format!("unknown unit `{name}`: {expected}")));
+        let instead = near::instead(name, &Unit::ALL.map(Unit::name), "");
+        faults.push(at.fault(format!("unknown unit {}: {instead}", quoted(name))));
     }
     unit
 }

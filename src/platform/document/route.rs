@@ -1,13 +1,16 @@
 //! `kind: Route`.
 
+mod auth;
 mod backends;
 mod matching;
+mod timeouts;
 
 use std::sync::Arc;
 
 use crate::document::At;
 use crate::document::Fault;
 use crate::document::Mapping;
+use crate::document::near;
 use crate::platform::ApiService;
 use crate::platform::Backend;
 use crate::platform::Gateway;
@@ -16,6 +19,7 @@ use crate::platform::document::entities::Entities;
 use crate::platform::document::entities::Read;
 use crate::platform::document::rate_limit;
 use crate::platform::document::text;
+use crate::platform::document::text::at_most;
 use crate::platform::hostname::Hostname;
 
 /// What routes refer to.
@@ -52,8 +56,11 @@ pub(super) fn read(
     let tags = tags.map(|at| text::labels(&at, faults)).unwrap_or_default();
     let limit = fields.optional("rate_limit");
     let limit = limit.and_then(|at| rate_limit::read(&at, faults));
-    no_authentication(fields, faults);
-    for key in ["priority", "timeouts", "auth_config", "retry", "timeout"] {
+    let priority = fields.optional("priority");
+    let priority = priority.and_then(|at| text::priority(&at, faults));
+    let timeouts = timeouts::read(fields, faults);
+    let auth = auth::read(surroundings.backends, is_active, fields, faults);
+    for key in ["retry", "timeout"] {
         fields.unsupported(key, faults);
     }
     let build = || {
@@ -68,6 +75,9 @@ pub(super) fn read(
             headers,
             query_params,
             backends: backends?,
+            priority,
+            timeouts,
+            auth: auth?,
             tags,
             rate_limit: limit,
         })
@@ -99,8 +109,8 @@ fn listener(
         None => {
             let gateway = &gateway?.name;
             let names = listeners.iter().map(|listener| listener.name.as_str());
-            let expected = text::alternatives(names, "it has none");
-            let message = format!("unknown listener `{name}` of gateway `{gateway}`: {expected}");
+            let instead = near::instead(name, &names.collect::<Vec<_>>(), "it has none");
+            let message = format!("unknown listener `{name}` of gateway `{gateway}`: {instead}");
             faults.push(at.fault(message));
         }
         Some(listener) if !listener.protocol.carries_routes() => {
@@ -134,13 +144,6 @@ fn hostnames<'n>(fields: &mut Mapping<'n>, faults: &mut Vec<Fault>) -> Vec<(At<'
 /// How many hostnames Gateway API lets a route have.
 const MAX_HOSTNAMES: usize = 16;
 
-/// Reports a list that is longer than Gateway API has it.
-fn at_most(max: usize, what: &str, at: &At<'_>, found: usize, faults: &mut Vec<Fault>) {
-    if found > max {
-        faults.push(at.fault(format!("expected at most {max} {what}, found {found}")));
-    }
-}
-
 /// Reports what keeps a route from attaching to its gateway.
 fn attaches(route: &Route, hostnames: &[(At<'_>, Hostname)], at: &At<'_>, faults: &mut Vec<Fault>) {
     let gateway = &route.gateway.name;
@@ -158,27 +161,10 @@ fn attaches(route: &Route, hostnames: &[(At<'_>, Hostname)], at: &At<'_>, faults
             let own = route
                 .listeners()
                 .filter_map(|listener| listener.hostname.as_ref());
-            let expected = text::alternatives(own.map(Hostname::as_str), "");
-            let message = format!("`{hostname}` is no host of gateway `{gateway}`: {expected}");
+            let own: Vec<&str> = own.map(Hostname::as_str).collect();
+            let instead = near::instead(hostname.as_str(), &own, "");
+            let message = format!("`{hostname}` is no host of gateway `{gateway}`: {instead}");
             faults.push(at.fault(message));
         }
     }
-}
-
-fn no_authentication(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) {
-    let Some(at) = fields.optional("auth_mode") else {
-        return;
-    };
-    text::supported(
-        &at,
-        &[
-            ("none", Some(())),
-            ("apikey", None),
-            ("api-key", None),
-            ("jwt", None),
-            ("oauth2", None),
-            ("oidc", None),
-        ],
-        faults,
-    );
 }

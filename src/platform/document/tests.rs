@@ -1,9 +1,11 @@
 //! Documents with faults, each named with its place, and what good ones become.
 
 mod backend;
+mod filter;
 mod gateway;
 mod policy;
 mod route;
+mod security;
 
 use std::sync::Arc;
 
@@ -21,10 +23,7 @@ fn a_document_says_what_it_is() {
     );
     check(
         "kind: Rout\nname: x",
-        &[
-            "t.yaml:1: kind: unknown value `Rout`: expected Gateway, Backend, ApiService, Route, \
-             Policy or Plan",
-        ],
+        &["t.yaml:1: kind: unknown value `Rout`: did you mean `Route`?"],
     );
 }
 

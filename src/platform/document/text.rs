@@ -8,6 +8,7 @@ use crate::document::Mapping;
 use crate::platform::hostname::Hostname;
 use crate::platform::hostname::is_dns_label;
 use crate::platform::hostname::is_dns_name;
+use crate::platform::span::Span;
 
 /// The name of an entity.
 pub(super) fn name(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<String> {
@@ -49,13 +50,61 @@ pub(super) fn port(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<u16> {
     u16::try_from(number).ok()
 }
 
+/// A priority.
+pub(super) fn priority(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<u32> {
+    let number = at.number(0, u64::from(u32::MAX), faults)?;
+    u32::try_from(number).ok()
+}
+
 /// The name of a header or query parameter.
 pub(super) fn token(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<String> {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let expected = "the name of a header or query parameter";
-    checked(at, faults, expected, |text| {
-        (1..=256).contains(&text.len()) && text.bytes().all(is_token)
-    })
+    checked(at, faults, expected, is_token)
+}
+
+/// Whether a text may be the name of a header or query parameter.
+pub(super) fn is_token(text: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    (1..=256).contains(&text.len()) && text.bytes().all(is_token)
+}
+
+/// A length of time.
+pub(super) fn span(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Span> {
+    match Span::try_from(at.text(faults)?) {
+        Ok(span) => Some(span),
+        Err(error) => {
+            faults.push(at.fault(error.to_string()));
+            None
+        }
+    }
+}
+
+/// Texts that fulfil a condition, each of them once; none at all when there are faults.
+pub(super) fn list(
+    at: &At<'_>,
+    expected: &str,
+    holds: impl Fn(&str) -> bool,
+    faults: &mut Vec<Fault>,
+) -> Option<Vec<String>> {
+    let n_faults = faults.len();
+    let mut texts = Vec::new();
+    for item in at.items(faults) {
+        let Some(text) = checked(&item, faults, expected, &holds) else {
+            continue;
+        };
+        if texts.contains(&text) {
+            faults.push(item.fault(format!("`{text}` stands here twice")));
+        }
+        texts.push(text);
+    }
+    (faults.len() == n_faults).then_some(texts)
+}
+
+/// Reports a list that is longer than a CRD has it.
+pub(super) fn at_most(max: usize, what: &str, at: &At<'_>, found: usize, faults: &mut Vec<Fault>) {
+    if found > max {
+        faults.push(at.fault(format!("expected at most {max} {what}, found {found}")));
+    }
 }
 
 /// One of a few names; those that stand for nothing are not supported yet.
@@ -122,26 +171,33 @@ fn is_label_name(text: &str) -> bool {
         && is_end(bytes.last())
 }
 
-/// Names for a message: `expected a, b or c`, or `none` when there are none. Of many, the first
-/// few.
-pub(super) fn alternatives<'a>(names: impl Iterator<Item = &'a str>, none: &str) -> String {
-    let names: Vec<&str> = names.collect();
-    match names.as_slice() {
-        [] => none.to_owned(),
-        [only] => format!("expected {only}"),
-        [init @ .., last] if init.len() < MAX_NAMES => {
-            format!("expected {} or {last}", init.join(", "))
-        }
-        many => {
-            let (named, rest) = many.split_at(MAX_NAMES);
-            format!(
-                "expected {} or one of {} more",
-                named.join(", "),
-                rest.len()
-            )
-        }
-    }
+/// A path as Gateway API has it, which is one that no proxy on the way writes differently.
+pub(super) fn path(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<String> {
+    let path = at.text(faults)?;
+    let refused = ["//", "/./", "/../", "%2f", "%2F"];
+    let is_plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"-/._~!$&'()*+,;=:@%".contains(&byte);
+    let reason = if !path.starts_with('/') {
+        "begin with `/`".to_owned()
+    } else if path.len() > MAX_PATH {
+        format!("have at most {MAX_PATH} characters")
+    } else if let Some(part) = refused.iter().find(|part| path.contains(**part)) {
+        format!("not have `{part}` in it")
+    } else if path.ends_with("/..") || path.ends_with("/.") {
+        "not end with a dot as its last element".to_owned()
+    } else if !path.bytes().all(is_plain) || !has_whole_escapes(path) {
+        "be percent-encoded, without query and fragment".to_owned()
+    } else {
+        return Some(path.to_owned());
+    };
+    faults.push(at.fault(format!("`{path}` is not a path: it must {reason}")));
+    None
 }
 
-/// How many names a message lists.
-const MAX_NAMES: usize = 10;
+/// How long Gateway API lets a path be.
+pub(super) const MAX_PATH: usize = 1_024;
+
+fn has_whole_escapes(path: &str) -> bool {
+    let mut escapes = path.split('%').skip(1);
+    escapes.all(|it| it.len() >= 2 && it.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()))
+}

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use crate::document::At;
 use crate::document::Fault;
 use crate::document::Mapping;
+use crate::document::near;
 use crate::document::quoted;
 use crate::rule::Allowance;
 use crate::rule::limit::Algorithm;
@@ -116,11 +117,8 @@ fn unit(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Unit> {
     let text = at.text(faults)?;
     let unit = Unit::named(text);
     if unit.is_none() {
-        let names = Unit::ALL.map(Unit::name);
-        let [names @ .., last] = &names;
-        let names = names.join(", ");
-        let text = quoted(text);
-        faults.push(at.fault(format!("unknown unit {text}: expected {names} or {last}")));
+        let instead = near::instead(text, &Unit::ALL.map(Unit::name), "");
+        faults.push(at.fault(format!("unknown unit {}: {instead}", quoted(text))));
     }
     unit
 }

@@ -306,7 +306,11 @@ fn a_limit_has_a_unit_and_a_number() {
         "{}",
         &["`requests_per_unit` is missing", "`unit` is missing"],
     );
-    for unit in ["days", "unknown", "''"] {
+    check_limit(
+        "{unit: days, requests_per_unit: 1}",
+        &["unit: unknown unit `days`: did you mean `day`?"],
+    );
+    for unit in ["fortnight", "unknown", "''"] {
         let limit = format!("{{unit: {unit}, requests_per_unit: 1}}");
         let unit = unit.trim_matches('\'');
         check_limit(&limit, &[&format!("unit: unknown unit `{unit}`: {UNITS}")]);
@@ -398,7 +402,7 @@ fn every_fault_is_reported_not_the_first_one_only() {
             "f:4: descriptors[1].rate_limit.unit: unknown unit `moon`: \
              expected second, minute, hour, day, week, month or year",
             "f:6: `domain` is missing",
-            "f:6: domian: unknown key `domian`: expected domain or descriptors",
+            "f:6: domian: unknown key `domian`: did you mean `domain`?",
         ],
     );
 }

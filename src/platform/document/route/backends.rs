@@ -9,16 +9,19 @@ use crate::document::Mapping;
 use crate::platform::Backend;
 use crate::platform::WeightedBackend;
 use crate::platform::document::entities::Entities;
-use crate::platform::document::route::at_most;
+use crate::platform::document::entities::Found;
+use crate::platform::document::text::at_most;
 
-/// The backends of a route, when all of them are good.
+/// The backends of a route, when all of them are good; none when there is no key for them.
 pub(super) fn read(
     backends: &Entities<Backend>,
     is_active: bool,
     fields: &mut Mapping<'_>,
     faults: &mut Vec<Fault>,
 ) -> Option<Vec<WeightedBackend>> {
-    let at = fields.required("backend_refs", faults)?;
+    let Some(at) = fields.optional("backend_refs") else {
+        return Some(Vec::new());
+    };
     let items = at.items(faults);
     if items.is_empty() {
         faults.push(at.fault("expected at least one backend"));
@@ -56,22 +59,32 @@ fn backend_ref(
 ) -> Option<WeightedBackend> {
     let mut fields = at.mapping(faults)?;
     let at = fields.required("backend", faults);
-    let found = at.as_ref().and_then(|at| backends.resolve(at, faults));
+    let found = at.and_then(|at| resolve(backends, is_active, &at, faults));
     let weight_at = fields.optional("weight");
     let weight = weight_at.as_ref().and_then(|at| at.number(0, 100, faults));
     let has_fault = weight_at.is_some() && weight.is_none();
     fields.finish(faults);
     let found = found?;
+    let backend = Arc::clone(found.entity.as_ref()?);
+    let weight = weight.and_then(|weight| u8::try_from(weight).ok());
+    (!has_fault).then_some(WeightedBackend { backend, weight })
+}
+
+/// What a reference leads to, with a fault when an active route would lose its requests there.
+pub(super) fn resolve<'e>(
+    backends: &'e Entities<Backend>,
+    is_active: bool,
+    at: &At<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<&'e Found<Backend>> {
+    let found = backends.resolve(at, faults)?;
     if is_active && !found.is_active {
-        let at = at?;
         let name = at.text(faults)?;
         faults.push(at.fault(format!(
             "backend `{name}` is inactive, but the route is active"
         )));
     }
-    let backend = Arc::clone(found.entity.as_ref()?);
-    let weight = weight.and_then(|weight| u8::try_from(weight).ok());
-    (!has_fault).then_some(WeightedBackend { backend, weight })
+    Some(found)
 }
 
 /// Reports weights that do not share out the whole.

@@ -11,8 +11,8 @@ use crate::platform::Method;
 use crate::platform::PathMatch;
 use crate::platform::QueryMatch;
 use crate::platform::QueryValue;
-use crate::platform::document::route::at_most;
 use crate::platform::document::text;
+use crate::platform::document::text::at_most;
 
 /// The path, of which there must be exactly one kind.
 pub(super) fn path(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<PathMatch> {
@@ -20,9 +20,9 @@ pub(super) fn path(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<
     let exact = fields.optional("path_exact");
     let regex = fields.optional("path_regex");
     match (prefix, exact, regex) {
-        (Some(at), None, None) => plain_path(&at, faults).map(PathMatch::Prefix),
-        (None, Some(at), None) => plain_path(&at, faults).map(PathMatch::Exact),
-        (None, None, Some(at)) => regex_of(&at, MAX_PATH, faults).map(PathMatch::Regex),
+        (Some(at), None, None) => text::path(&at, faults).map(PathMatch::Prefix),
+        (None, Some(at), None) => text::path(&at, faults).map(PathMatch::Exact),
+        (None, None, Some(at)) => regex_of(&at, text::MAX_PATH, faults).map(PathMatch::Regex),
         (prefix, exact, regex) => {
             let names = ["path_prefix", "path_exact", "path_regex"];
             let has = [prefix.is_some(), exact.is_some(), regex.is_some()];
@@ -40,36 +40,6 @@ pub(super) fn path(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<
             None
         }
     }
-}
-
-/// A path as Gateway API has it, which is one that no proxy on the way writes differently.
-fn plain_path(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<String> {
-    let path = at.text(faults)?;
-    let refused = ["//", "/./", "/../", "%2f", "%2F"];
-    let is_plain =
-        |byte: u8| byte.is_ascii_alphanumeric() || b"-/._~!$&'()*+,;=:@%".contains(&byte);
-    let reason = if !path.starts_with('/') {
-        "begin with `/`".to_owned()
-    } else if path.len() > MAX_PATH {
-        format!("have at most {MAX_PATH} characters")
-    } else if let Some(part) = refused.iter().find(|part| path.contains(**part)) {
-        format!("not have `{part}` in it")
-    } else if path.ends_with("/..") || path.ends_with("/.") {
-        "not end with a dot as its last element".to_owned()
-    } else if !path.bytes().all(is_plain) || !has_whole_escapes(path) {
-        "be percent-encoded, without query and fragment".to_owned()
-    } else {
-        return Some(path.to_owned());
-    };
-    faults.push(at.fault(format!("`{path}` is not a path: it must {reason}")));
-    None
-}
-
-const MAX_PATH: usize = 1_024;
-
-fn has_whole_escapes(path: &str) -> bool {
-    let mut escapes = path.split('%').skip(1);
-    escapes.all(|it| it.len() >= 2 && it.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()))
 }
 
 pub(super) fn methods(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Vec<Method> {

@@ -81,9 +81,9 @@ fn a_listener_is_checked_field_by_field() {
         &[
             "t.yaml:4: listeners[0].name: `A` is not a name: 1 to 63 of a-z, 0-9 and inner hyphens",
             "t.yaml:4: listeners[0].port: expected a whole number from 1 to 65535, found `0`",
-            "t.yaml:4: listeners[0].protocol: unknown value `http`: expected HTTP, HTTPS, TLS, TCP or UDP",
+            "t.yaml:4: listeners[0].protocol: unknown value `http`: did you mean `HTTP`?",
             "t.yaml:4: listeners[0].hostname: `a_b` is not a host name: expected one such as `api.example.com` or `*.example.com`",
-            "t.yaml:4: listeners[0].host: unknown key `host`: expected name, port, protocol, tls or hostname",
+            "t.yaml:4: listeners[0].host: unknown key `host`: did you mean `hostname`?",
             "t.yaml:5: listeners[1]: `name` is missing",
             "t.yaml:5: listeners[1].port: expected a whole number from 1 to 65535, found `65536`",
             "t.yaml:5: listeners[1].protocol: `TCP` is not supported yet",

@@ -54,7 +54,9 @@ fn little_has_to_be_said() {
     let platform = good(&policy("requests_per_unit: 0, unit: year"));
     let policy = &platform.policies[0];
     assert_eq!((policy.priority, &policy.scope), (0, &Scope::Global));
-    let PolicySpec::RateLimit(limit) = &policy.spec;
+    let PolicySpec::RateLimit(limit) = &policy.spec else {
+        panic!("{policy:?}");
+    };
     assert_eq!((&limit.key, limit.shadow), (&Key::All, false));
     assert_eq!(limit.cost, Cost::default());
 }
@@ -81,11 +83,11 @@ fn the_scope_says_what_is_named() {
     );
     scope(
         "scope: route\nroute: bose",
-        &["t.yaml:4: route: unknown route `bose`: expected base"],
+        &["t.yaml:4: route: unknown route `bose`: did you mean `base`?"],
     );
     scope(
         "scope: service\napi_service: apo",
-        &["t.yaml:4: api_service: unknown API service `apo`: expected api or api-off"],
+        &["t.yaml:4: api_service: unknown API service `apo`: did you mean `api`?"],
     );
 }
 
@@ -109,13 +111,7 @@ fn what_is_disabled_or_for_something_inactive_limits_nothing() {
 
 #[test]
 fn other_types_are_not_supported_yet() {
-    for kind in [
-        "cors",
-        "retry",
-        "timeout",
-        "circuit-breaker",
-        "header-modifier",
-    ] {
+    for kind in ["retry", "timeout", "circuit-breaker"] {
         check(
             &format!("kind: Policy\nname: p1\nscope: global\ntype: {kind}\nspec: {{x: y}}"),
             &[&format!("t.yaml:4: type: `{kind}` is not supported yet")],
@@ -123,9 +119,7 @@ fn other_types_are_not_supported_yet() {
     }
     check(
         "kind: Policy\nname: p1\nscope: global\ntype: ratelimit\nspec: {}",
-        &[
-            "t.yaml:4: type: unknown value `ratelimit`: expected rate-limit, cors, retry, timeout, circuit-breaker, header-modifier, url-rewrite or request-redirect",
-        ],
+        &["t.yaml:4: type: unknown value `ratelimit`: did you mean `rate-limit`?"],
     );
 }
 
@@ -133,9 +127,7 @@ fn other_types_are_not_supported_yet() {
 fn a_mistyped_unit_is_told_the_units() {
     spec(
         "requests_per_unit: 1, unit: hours",
-        &[
-            "spec.unit: unknown unit `hours`: expected second, minute, hour, day, week, month or year",
-        ],
+        &["spec.unit: unknown unit `hours`: did you mean `hour`?"],
     );
 }
 

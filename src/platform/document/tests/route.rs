@@ -70,14 +70,14 @@ gateway: go
 path_prefix: /
 backend_refs: [{backend: down}]",
         &[
-            "t.yaml:3: api_service: unknown API service `apo`: expected api or api-off",
+            "t.yaml:3: api_service: unknown API service `apo`: did you mean `api`?",
             "t.yaml:4: gateway: unknown gateway `go`: expected gw or gw-off",
             "t.yaml:6: backend_refs[0].backend: unknown backend `down`: expected up or up-off",
         ],
     );
     route(
         "listener: https",
-        &["t.yaml:7: listener: unknown listener `https` of gateway `gw`: expected http or tls"],
+        &["t.yaml:7: listener: unknown listener `https` of gateway `gw`: did you mean `http`?"],
     );
     route(
         "listener: tls",
@@ -156,7 +156,7 @@ fn a_hostname_is_one_of_the_listeners() {
         "hostnames: [a.example.com, example.com, a.example.com]",
         &[
             "t.yaml:7: hostnames[2]: `a.example.com` stands here twice",
-            "t.yaml:7: hostnames[1]: `example.com` is no host of gateway `gw`: expected *.example.com",
+            "t.yaml:7: hostnames[1]: `example.com` is no host of gateway `gw`: did you mean `*.example.com`?",
         ],
     );
     let many: Vec<String> = (0..17).map(|n| format!("h{n}.example.com")).collect();
@@ -259,7 +259,7 @@ fn matches_are_checked_field_by_field() {
     route(
         "methods: [get, PUT, PUT]",
         &[
-            "t.yaml:7: methods[0]: unknown value `get`: expected GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE or PATCH",
+            "t.yaml:7: methods[0]: unknown value `get`: did you mean `GET`?",
             "t.yaml:7: methods[2]: `PUT` stands here twice",
         ],
     );
@@ -285,18 +285,10 @@ fn matches_are_checked_field_by_field() {
 
 #[test]
 fn what_is_not_supported_yet_is_refused_by_name() {
-    for key in ["priority", "timeouts", "auth_config", "retry", "timeout"] {
+    for key in ["retry", "timeout"] {
         route(
             &format!("{key}: {{}}"),
             &[&format!("t.yaml:7: {key}: `{key}` is not supported yet")],
-        );
-    }
-    for mode in ["apikey", "api-key", "jwt", "oauth2", "oidc"] {
-        route(
-            &format!("auth_mode: {mode}"),
-            &[&format!(
-                "t.yaml:7: auth_mode: `{mode}` is not supported yet"
-            )],
         );
     }
     route(

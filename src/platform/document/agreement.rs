@@ -1,0 +1,102 @@
+//! What routes and policies must agree about once all of them are known.
+
+use crate::document::Fault;
+use crate::platform::PathMatch;
+use crate::platform::Platform;
+use crate::platform::Policy;
+use crate::platform::Route;
+use crate::platform::document::entities::Entities;
+use crate::platform::effective::Effective;
+use crate::platform::effective::InForce;
+use crate::platform::filter::PathRewrite;
+use crate::platform::order;
+
+/// Reports the routes that cannot be had together, or not with what is in force for them.
+pub(super) fn check(
+    platform: &Platform,
+    routes: &Entities<Route>,
+    policies: &Entities<Policy>,
+    faults: &mut Vec<Fault>,
+) {
+    let effective = Effective::new(platform);
+    for route in &platform.routes {
+        for message in filters(&effective, route, policies.are_whole()) {
+            faults.extend(routes.fault(&route.name, message));
+        }
+    }
+    let twins = order::twins(&platform.routes);
+    for twins in &twins {
+        let (first, second) = (&twins.first.name, &twins.second.name);
+        let place = &twins.place;
+        let message = format!(
+            "route `{second}` matches the same requests as route `{first}` on {place}: \
+             only one of them would get any"
+        );
+        faults.extend(routes.fault(second, message));
+    }
+    for contradiction in order::contradictions(&platform.routes) {
+        let (higher, lower) = (contradiction.higher, contradiction.lower);
+        let is_twin = twins.iter().any(|twins| {
+            let pair = [&twins.first.name, &twins.second.name];
+            pair.contains(&&higher.name) && pair.contains(&&lower.name)
+        });
+        if is_twin {
+            continue;
+        }
+        let message = format!(
+            "priority {} of route `{}` cannot be had over {} of route `{}`: of the two, Gateway API \
+             asks `{}` first, because {}",
+            higher.priority.unwrap_or(0),
+            higher.name,
+            lower.priority.unwrap_or(0),
+            lower.name,
+            lower.name,
+            contradiction.reason,
+        );
+        faults.extend(routes.fault(&higher.name, message));
+    }
+}
+
+/// What is wrong with a route, given what is done to its requests.
+fn filters(effective: &Effective<'_>, route: &Route, is_whole: bool) -> Vec<String> {
+    let mut messages = Vec::new();
+    let redirect = effective.request_redirect(route);
+    let rewrite = effective.url_rewrite(route);
+    if redirect.is_none() && route.backends.is_empty() && is_whole {
+        messages.push("`backend_refs` is missing, and no request-redirect is in force".to_owned());
+    }
+    if let Some(redirect) = &redirect {
+        let redirect = name(redirect);
+        if !route.backends.is_empty() {
+            messages.push(format!(
+                "route `{}` has `backend_refs`, but the request-redirect `{redirect}` is in force \
+                 for it: expected one of them",
+                route.name
+            ));
+        }
+        if let Some(rewrite) = &rewrite {
+            messages.push(format!(
+                "the request-redirect `{redirect}` and the url-rewrite `{}` are both in force for \
+                 route `{}`: expected one of them",
+                name(rewrite),
+                route.name
+            ));
+        }
+    }
+    if let Some(rewrite) = &rewrite
+        && let Some(PathRewrite::Prefix(_)) = rewrite.spec.path
+        && !matches!(route.path, PathMatch::Prefix(_))
+    {
+        messages.push(format!(
+            "the url-rewrite `{}` replaces a prefix, but route `{}` has no `path_prefix`: expected \
+             type ReplaceFullPath",
+            name(rewrite),
+            route.name
+        ));
+    }
+    messages
+}
+
+fn name<'p, T>(in_force: &InForce<'p, T>) -> &'p str {
+    in_force.policy.map_or("", |policy| policy.name.as_str())
+}
