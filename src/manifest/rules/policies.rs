@@ -5,7 +5,6 @@
 //! of its rule.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 
 use crate::manifest::Manifest;
 use crate::manifest::Object;
@@ -18,7 +17,6 @@ use crate::manifest::rules::attachment::Attachment;
 use crate::manifest::rules::attachment::Gateways;
 use crate::manifest::rules::identity;
 use crate::manifest::rules::remark::Remarks;
-use crate::manifest::rules::remark::named;
 use crate::manifest::rules::selector;
 use crate::manifest::traffic_policy::BackendTrafficPolicySpec;
 use crate::manifest::traffic_policy::RateLimitRule;
@@ -193,26 +191,17 @@ impl<'m> Standing<'m> {
 
     /// Warns of limits that do not hold because of a more specific policy.
     pub(super) fn warn(&self, remarks: &mut Remarks) {
-        let own = named(self.own);
         for policy in &self.overridden {
             if !global_rules(policy).is_empty() {
-                let reason = format!(
-                    "do not hold where `{own}` does, which replaces the less specific policies"
-                );
-                remarks.warn(policy, "spec.rateLimit.global.rules", reason);
+                remarks.give_way(policy, self.own, "replaces the less specific policies");
             }
         }
         let Some(parent) = self.parent.filter(|it| !global_rules(it).is_empty()) else {
             return;
         };
-        let parents: BTreeSet<_> = self
-            .limits()
-            .map(|(it, ..)| identity(&it.metadata))
-            .collect();
-        if !parents.contains(&identity(&parent.metadata)) {
-            let reason =
-                format!("do not hold where `{own}` does, which replaces lists (JSONMerge)");
-            remarks.warn(parent, "spec.rateLimit.global.rules", reason);
+        let of_parent = |it: &Policy| identity(&it.metadata) == identity(&parent.metadata);
+        if !self.limits().any(|(policy, ..)| of_parent(policy)) {
+            remarks.give_way(parent, self.own, "replaces lists (JSONMerge)");
         }
     }
 }

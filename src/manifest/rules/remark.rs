@@ -1,5 +1,6 @@
 //! What there is to say about manifests: what Envoy Gateway refuses, and what it drops or merges.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -44,9 +45,23 @@ pub(in crate::manifest) struct Remarks {
     errors: Vec<Remark>,
     /// Each once: many routes can be a reason for the same.
     warnings: BTreeSet<Remark>,
+    /// Policies with limits that do not hold everywhere: for each, and each reason, the policies
+    /// that hold in its place.
+    given_way: BTreeMap<(String, &'static str), BTreeSet<String>>,
 }
 
 impl Remarks {
+    /// The limits of a policy do not hold where another policy does.
+    pub(super) fn give_way<S: Spec>(
+        &mut self,
+        object: &Object<S>,
+        other: &Object<S>,
+        reason: &'static str,
+    ) {
+        let others = self.given_way.entry((named(object), reason)).or_default();
+        others.insert(named(other));
+    }
+
     /// Something that is in the way.
     pub(super) fn refuse<S: Spec>(
         &mut self,
@@ -69,12 +84,25 @@ impl Remarks {
     }
 
     /// The warnings, unless something is in the way.
-    pub(in crate::manifest) fn finish(self) -> Result<Vec<Remark>, Untranslatables> {
-        if self.errors.is_empty() {
-            Ok(self.warnings.into_iter().collect())
-        } else {
-            Err(Untranslatables(self.errors))
+    pub(in crate::manifest) fn finish(mut self) -> Result<Vec<Remark>, Untranslatables> {
+        if !self.errors.is_empty() {
+            return Err(Untranslatables(self.errors));
         }
+        for ((manifest, reason), others) in self.given_way {
+            let Some(first) = others.first() else {
+                continue;
+            };
+            let more = match others.len() - 1 {
+                0 => String::new(),
+                more => format!(" or {more} more"),
+            };
+            self.warnings.insert(Remark {
+                manifest,
+                field: "spec.rateLimit.global.rules".to_owned(),
+                reason: format!("do not hold where `{first}`{more} is in force, which {reason}"),
+            });
+        }
+        Ok(self.warnings.into_iter().collect())
     }
 }
 

@@ -73,7 +73,8 @@ pub(super) fn entries(
         entries.push(Entry::fixed(format!("rule-{rule}-method"), source));
     }
     if let Some((s, path)) = last(selectors, |it| it.path.as_ref()) {
-        check_path(path).map_err(|reason| (format!("clientSelectors[{s}].path.value"), reason))?;
+        let place = |(below, reason)| (format!("clientSelectors[{s}].path.{below}"), reason);
+        check_path(path).map_err(place)?;
         entries.push(Entry::fixed(
             format!("rule-{rule}-path"),
             Source::Path(path),
@@ -163,22 +164,32 @@ fn value_entry<'m>(
         }),
         ValueSelectorType::Exact | ValueSelectorType::RegularExpression => match value {
             None => refused("value", "is missing".to_owned()),
+            Some("") if matches!(source, Source::QueryParam(_)) => {
+                refused("value", "is empty: expected a value".to_owned())
+            }
             Some(value) => {
-                let is_expression =
-                    selector.match_type == Some(ValueSelectorType::RegularExpression);
-                match check_expression(value) {
-                    Err(reason) if is_expression => refused("value", reason),
-                    Ok(()) | Err(_) => Ok(Entry::fixed(key, source)),
+                if selector.match_type == Some(ValueSelectorType::RegularExpression)
+                    && let Err(reason) = check_expression(value)
+                {
+                    return refused("value", reason);
                 }
+                Ok(Entry::fixed(key, source))
             }
         },
     }
 }
 
-fn check_path(path: &PathSelector) -> Result<(), String> {
+/// Refuses a path with the field that is wrong.
+fn check_path(path: &PathSelector) -> Result<(), (&'static str, String)> {
     match path.match_type.as_deref() {
-        Some("RegularExpression") => check_expression(&path.value),
-        _ => Ok(()),
+        Some("RegularExpression") => {
+            check_expression(&path.value).map_err(|reason| ("value", reason))
+        }
+        None | Some("Exact" | "PathPrefix") => Ok(()),
+        Some(other) => {
+            let expected = "expected Exact, PathPrefix or RegularExpression";
+            Err(("type", format!("unknown type `{other}`: {expected}")))
+        }
     }
 }
 

@@ -204,6 +204,20 @@ fn what_cannot_be_translated_is_named_with_its_field() {
         ),
         (
             "{limit:",
+            "{clientSelectors: [{path: {type: Prefix, value: /}}], limit:",
+            &format!(
+                "{policy}.rateLimit.global.rules[0].clientSelectors[0].path.type: unknown type `Prefix`: expected Exact, PathPrefix or RegularExpression"
+            ),
+        ),
+        (
+            "{limit:",
+            "{clientSelectors: [{queryParams: [{name: a, value: ''}]}], limit:",
+            &format!(
+                "{policy}.rateLimit.global.rules[0].clientSelectors[0].queryParams[0].value: is empty: expected a value"
+            ),
+        ),
+        (
+            "{limit:",
             "{clientSelectors: [{path: {type: RegularExpression, value: '['}}], limit:",
             &format!(
                 "{policy}.rateLimit.global.rules[0].clientSelectors[0].path.value: `[` is no regular expression (RE2)"
