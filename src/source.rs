@@ -103,7 +103,7 @@ pub fn deployed(files: &[File], namespace: &str) -> Result<Deployed, Faults> {
 ///
 /// # Errors
 ///
-/// None but for a panic while reading.
+/// None: even a panic while reading only refuses the change.
 pub async fn watch(
     sources: Sources,
     apply: impl Fn(Vec<Domain>),
@@ -116,7 +116,18 @@ pub async fn watch(
         // Files are read and parsed aside: the thread may have requests to answer.
         let (of, before) = (sources.clone(), last.take());
         let look = move || Look::at(&of, before.as_ref());
-        let look = tokio::task::spawn_blocking(look).await?;
+        let look = match tokio::task::spawn_blocking(look).await {
+            Ok(look) => look,
+            Err(error) => {
+                metrics.refused.increment(1);
+                tracing::error!(%error, "the configuration cannot be read, keeping the last good set");
+                let again = tokio::time::sleep(PATIENCE);
+                if stop.run_until_cancelled(again).await.is_none() {
+                    return Ok(());
+                }
+                continue;
+            }
+        };
         if let Some(outcome) = look.outcome {
             put_in_force(outcome, &apply, &metrics);
         }

@@ -47,7 +47,7 @@ impl Bucket {
         wait.ceil().min(MAX_WAIT as f64) as u64
     }
 
-    /// What is used now. A clock that stepped back refills nothing.
+    /// What is used now.
     fn used(&self, refill: Refill, now: Timestamp) -> f64 {
         let refilled = now.since(self.at) as f64 * refill.hits as f64 / refill.window as f64;
         (self.used - refilled).max(0.0)

@@ -66,17 +66,7 @@ struct Entry {
 
 impl Log {
     /// Drops what no window that ends at `now` or later can hold.
-    ///
-    /// A log whose newest entry is more than a second ahead was written before the clock stepped
-    /// back: it is shifted back to that second.
     pub fn settle(&mut self, quota: Quota, now: Timestamp) {
-        let newest = self.newest().unwrap_or(now);
-        let ahead = newest.since(now.plus(MAX_AHEAD));
-        if ahead > 0 {
-            for entry in &mut self.entries {
-                entry.last = Timestamp(entry.last.0.saturating_sub(ahead));
-            }
-        }
         while let Some(entry) = self.entries.front() {
             if entry.last.plus(quota.window) > now {
                 break;
@@ -98,6 +88,7 @@ impl Log {
         if count == 0 {
             return;
         }
+        // A request may have read the clock before one that was booked already.
         let last = self.newest().map_or(now, |newest| newest.max(now));
         if let Some(tail) = self.entries.back_mut()
             && tail.last.0 / quota.width == last.0 / quota.width
@@ -209,9 +200,6 @@ pub const SUB_BUCKETS: u64 = 64;
 /// How many entries a log has at most. A window touches fewer sub-buckets than this, so that two
 /// neighbours of one sub-bucket can always be joined.
 pub const MAX_ENTRIES: usize = 2 * SUB_BUCKETS as usize + 2;
-
-/// How far ahead of the clock an entry can be, in microseconds, unless the clock stepped back.
-pub const MAX_AHEAD: u64 = 1_000_000;
 
 #[cfg(test)]
 mod tests;

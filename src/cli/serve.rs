@@ -13,6 +13,7 @@ use tokio::runtime;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
+use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -64,7 +65,10 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
     let mut tasks = Tasks::default();
     let stop = tasks.stop_token();
     let metrics = Arc::new(Metrics::new());
-    let Link { store, kind, is_up } = link(&settings.store, &mut tasks)?;
+    // The plain ports and the link to the store stay until the last gRPC request has ended: probes
+    // and scrapes see that, and the request is answered.
+    let drained = CancellationToken::new();
+    let Link { store, kind, is_up } = link(&settings.store, &mut tasks, &drained)?;
     let store_metrics = metrics.store(kind);
     let connected = store_metrics.connected.clone();
     let clock = SystemClock::start();
@@ -102,8 +106,6 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
         settings.store_timeout,
     );
     let routes = grpc::routes(rls.clone(), reporter)?;
-    // The plain ports stay up until the last gRPC request has ended: probes and scrapes see that.
-    let drained = CancellationToken::new();
     let main = pages::main(rls, stop);
     let debug = pages::debug(limiter);
     let scrape = pages::metrics(Arc::clone(&metrics));
@@ -172,7 +174,11 @@ struct Link {
     is_up: watch::Receiver<bool>,
 }
 
-fn link(address: &StoreAddress, tasks: &mut Tasks) -> Result<Link, TaskError> {
+fn link(
+    address: &StoreAddress,
+    tasks: &mut Tasks,
+    drained: &CancellationToken,
+) -> Result<Link, TaskError> {
     match address {
         StoreAddress::Memory => {
             info!("counting in memory: other replicas do not see these counts");
@@ -187,11 +193,7 @@ fn link(address: &StoreAddress, tasks: &mut Tasks) -> Result<Link, TaskError> {
             info!(%url, "counting in Redis");
             let (store, keeper) = RedisStore::new(url.expose(), redis::Clock::Server)?;
             let is_up = store.is_up();
-            let stop = tasks.stop_token();
-            tasks.spawn("link to Redis", async move {
-                keeper.run(stop).await;
-                Ok(())
-            });
+            keep(keeper, tasks, drained.clone())?;
             Ok(Link {
                 store: Arc::new(store),
                 kind: "redis",
@@ -199,6 +201,31 @@ fn link(address: &StoreAddress, tasks: &mut Tasks) -> Result<Link, TaskError> {
             })
         }
     }
+}
+
+/// Keeps the link to Redis on a thread of its own: answers are read there, and a scrape or a reload
+/// on this one must not hold them up.
+fn keep(
+    keeper: redis::Keeper,
+    tasks: &mut Tasks,
+    drained: CancellationToken,
+) -> Result<(), TaskError> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (ended, end) = oneshot::channel();
+    thread::Builder::new()
+        .name("redis".to_owned())
+        .spawn(move || {
+            runtime.block_on(keeper.run(drained));
+            // Only a panic drops it unsent; nobody listens when the process ends without its threads.
+            ended.send(()).unwrap_or_default();
+        })?;
+    tasks.spawn("link to Redis", async {
+        end.await.map_err(|_| "the thread panicked")?;
+        Ok(())
+    });
+    Ok(())
 }
 
 fn sources(settings: &Serve) -> Sources {

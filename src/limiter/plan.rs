@@ -153,8 +153,7 @@ impl<'a> Plan<'a> {
         self.limited(limited, key, algorithm, hits)
     }
 
-    /// Adds the take of a limit. Sliding takes of one key are one take: the larger cost, under the
-    /// lowest limit that refuses.
+    /// Adds the take of a limit; sliding takes of one key are one take.
     fn limited(
         &mut self,
         mut limited: Limited<'a>,
@@ -162,38 +161,47 @@ impl<'a> Plan<'a> {
         algorithm: Algorithm,
         hits: Hits,
     ) -> Meaning<'a> {
-        let is_same = |take: &Take| take.algorithm == algorithm && take.key == key;
+        let take = Take {
+            key,
+            algorithm,
+            limit: limited.requests,
+            burst: limited.burst,
+            window: limited.window,
+            hits,
+            enforced: !limited.shadow,
+        };
+        let is_same = |other: &Take| other.algorithm == algorithm && other.key == take.key;
         let known = match algorithm {
             Algorithm::FixedWindow => None,
             Algorithm::SlidingWindow => self.takes.iter().position(is_same),
         };
         limited.take = known.unwrap_or(self.takes.len());
-        match known.map(|index| &mut self.takes[index]) {
-            Some(take) => {
-                let replaces = match (take.enforced, limited.shadow) {
-                    (true, true) => false,
-                    (false, false) => true,
-                    _ => limited.most() < take.most(),
-                };
-                if replaces {
-                    (take.limit, take.burst) = (limited.requests, limited.burst);
-                }
-                take.enforced |= !limited.shadow;
-                if count(hits) > count(take.hits) {
-                    take.hits = hits;
-                }
-            }
-            None => self.takes.push(Take {
-                key,
-                algorithm,
-                limit: limited.requests,
-                burst: limited.burst,
-                window: limited.window,
-                hits,
-                enforced: !limited.shadow,
-            }),
+        match known {
+            Some(index) => join(&mut self.takes[index], take),
+            None => self.takes.push(take),
         }
         Meaning::Limited(limited)
+    }
+}
+
+/// Makes one take of two of the same key: the larger cost under the lower limit, where a shadow
+/// limit counts only beside others of its kind. What is reported is booked in any case.
+fn join(take: &mut Take, other: Take) {
+    let is_report = [take.hits, other.hits].map(|hits| matches!(hits, Hits::Report(_)));
+    match (take.enforced, other.enforced) {
+        (true, false) => {}
+        (false, true) => *take = other,
+        _ => {
+            if (other.most(), other.limit) < (take.most(), take.limit) {
+                (take.limit, take.burst) = (other.limit, other.burst);
+            }
+            if count(other.hits) > count(take.hits) {
+                take.hits = other.hits;
+            }
+        }
+    }
+    if is_report.contains(&true) {
+        take.hits = Hits::Report(count(take.hits));
     }
 }
 

@@ -33,6 +33,23 @@ async fn the_same_key_twice_is_charged_once_with_the_larger_cost() {
 }
 
 #[tokio::test]
+async fn a_limit_in_shadow_mode_has_no_say_beside_an_override_of_its_key() {
+    let mut shadow = limited("a", 1);
+    shadow.shadow = true;
+    let service = Service::new(vec![shadow]);
+    let mut own = ask("a", 1);
+    own.limit = Some(Override {
+        requests: 3,
+        unit: Unit::Minute,
+    });
+    for remaining in [2, 1, 0] {
+        let statuses = service.decide(&[ask("a", 100), own.clone()]).await;
+        assert_eq!(statuses[1], (false, remaining));
+    }
+    assert!(!service.ok(&[ask("a", 1), own]).await);
+}
+
+#[tokio::test]
 async fn shadow_refuses_nobody_and_books_nothing_that_it_would_refuse() {
     let mut shadow = limited("s", 1);
     shadow.shadow = true;

@@ -220,6 +220,8 @@ async fn serve(
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
+        // After a stall many requests arrive that their callers have given up; that is no attack.
+        .max_pending_accept_reset_streams(MAX_STREAMS as usize)
         .keep_alive_interval(KEEP_ALIVE)
         .serve_connection(
             TokioIo::new(stream),

@@ -252,7 +252,7 @@ impl Keeper {
     async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(None);
+            .set_response_timeout(Some(PATIENCE));
         let connection = self
             .client
             .get_multiplexed_async_connection_with_config(&config);
@@ -277,9 +277,10 @@ impl Keeper {
 
 async fn ping(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
     let command = ::redis::cmd("PING");
-    let pong = tokio::time::timeout(PATIENCE, connection.send_packed_command(&command));
-    let late = |_| RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
-    pong.await.map_err(late)??.extract_error()?;
+    connection
+        .send_packed_command(&command)
+        .await?
+        .extract_error()?;
     Ok(())
 }
 
@@ -287,5 +288,5 @@ const MAX_WAITING: usize = 16_384;
 const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 const LAST_BACKOFF: Duration = Duration::from_secs(1);
 const PING_INTERVAL: Duration = Duration::from_secs(1);
-/// How long Redis may take to connect and to answer a ping.
+/// How long Redis may take to connect and to answer.
 const PATIENCE: Duration = Duration::from_secs(1);

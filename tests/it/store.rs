@@ -196,7 +196,7 @@ fn every_key_in_redis_expires_when_it_counts_nothing_any_more() {
     for key in keys {
         let ttl: i64 = redis::cmd("PTTL").arg(&key).query(&mut connection).unwrap();
         let longest = if key.starts_with(key::PREFIX) {
-            60_000
+            60_001
         } else {
             360_000
         };
@@ -232,6 +232,36 @@ fn a_log_in_redis_never_grows_beyond_its_bound() {
         .query(&mut bench.server())
         .unwrap();
     assert!((1_000..=16 + 12 * 130).contains(&length), "{length} bytes");
+}
+
+#[test]
+fn a_key_in_redis_is_free_a_window_and_a_second_after_the_clock_stepped_back() {
+    let Some(bench) = Bench::redis(Clock::Caller) else {
+        return;
+    };
+    for burst in [0, 2] {
+        let mut limit = sliding(&format!("burst-{burst}"), 3);
+        limit.0.burst = burst;
+        let most = u64::from(3 + burst);
+        assert!(bench.fits(&[limit.ask(most)], 10_000)[0].0);
+        // The clock steps back by more than two hours; refused asks go on all the time.
+        for second in 0..=60 {
+            let decision = bench.take(&[limit.ask(1)], 1_000 + second)[0];
+            assert!(!decision.fits, "{second} s after the step");
+            assert_eq!(decision.reset, (61 - second).min(60) * 1_000_000);
+        }
+        assert!(bench.fits(&[limit.ask(1)], 1_061)[0].0);
+    }
+}
+
+#[test]
+fn a_late_reader_of_the_clock_makes_memory_forget_nothing() {
+    let bench = Bench::memory();
+    let limit = sliding("late", 1);
+    assert_eq!(bench.fits(&[limit.ask(1)], 100), [(true, 0)]);
+    assert_eq!(bench.fits(&[limit.ask(1)], 90), [(false, 0)]);
+    assert_eq!(bench.fits(&[limit.ask(1)], 159), [(false, 0)]);
+    assert_eq!(bench.fits(&[limit.ask(1)], 160), [(true, 0)]);
 }
 
 #[test]

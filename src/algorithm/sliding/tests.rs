@@ -86,18 +86,6 @@ fn a_changed_limit_goes_on_with_what_was_counted() {
 }
 
 #[test]
-fn a_clock_that_steps_back_keeps_what_was_counted_for_a_window_and_a_second() {
-    let mut key = Key::new(2, 60);
-    assert!(key.ask(1, 990 * S));
-    assert!(key.ask(1, 1_000 * S));
-    assert!(!key.ask(1, 500 * S));
-    assert_eq!(key.last.reset, 51 * S);
-    assert!(key.ask(1, 551 * S));
-    assert!(!key.ask(1, 560 * S));
-    assert!(key.ask(1, 561 * S));
-}
-
-#[test]
 fn a_burst_comes_once_and_then_the_average_holds() {
     let mut key = Key::new(10, 60);
     key.quota = Quota::new(10, 5, seconds(60));

@@ -50,16 +50,16 @@ local function settled(key, take)
   if form == WITH_BUCKET then
     log.head = HEADER + BUCKET
   end
+  log.n = (#packed - log.head) / ENTRY
+  log.newest, log.tail = entry(log, log.n)
+  local ahead = math.max(log.newest - (now + MAX_AHEAD), 0)
   if take.burst > 0 then
     log.used = 0
     if form == WITH_BUCKET then
       local used, at = struct.unpack('<dI7', packed, HEADER + 1)
-      log.used = math.max(used - math.max(now - at, 0) * take.limit / take.window, 0)
+      log.used = math.max(used - math.max(now - (at - ahead), 0) * take.limit / take.window, 0)
     end
   end
-  log.n = (#packed - log.head) / ENTRY
-  log.newest, log.tail = entry(log, log.n)
-  local ahead = log.newest - (now + MAX_AHEAD)
   if ahead > 0 then
     local entries = {}
     for index = 1, log.n do
@@ -69,6 +69,7 @@ local function settled(key, take)
     log.id = ARGV[2]
     log.packed = string.sub(packed, 1, log.head) .. table.concat(entries)
     log.newest = log.newest - ahead
+    log.is_shifted = true
   end
   while log.first <= log.n do
     local last, count = entry(log, log.first)
@@ -114,6 +115,22 @@ local function refilled(log, take, hits)
   return math.min(math.ceil(missing * take.window / math.max(take.limit, 1)), MAX_WAIT)
 end
 
+-- Puts a log under its key until nothing in it counts any more.
+local function write(key, log, take)
+  local empty = log.newest + take.window
+  local head = struct.pack('<I1c8I7', PLAIN, log.id, log.total)
+  if log.used then
+    head = struct.pack('<I1c8I7dI7', WITH_BUCKET, log.id, log.total, log.used, now)
+    empty = math.max(empty, now + refilled(log, take, take.most))
+  end
+  log.packed = head .. string.sub(log.packed, log.head + 1 + ENTRY * (log.first - 1), log.head + ENTRY * log.n)
+  log.n = log.n - log.first + 1
+  log.head = #head
+  log.first = 1
+  -- One more, as the clock that expires keys may be a little behind.
+  redis.call('SET', key, log.packed, 'PX', math.ceil((empty - now) / 1000) + 1)
+end
+
 local function book(key, log, take)
   local last = math.max(now, log.newest or now)
   local width = math.ceil(take.window / SUB_BUCKETS)
@@ -129,21 +146,13 @@ local function book(key, log, take)
     kept = log.n
   end
   log.total = log.total + take.hits
-  local first, empty = log.head + 1 + ENTRY * (log.first - 1), last + take.window
-  local head = struct.pack('<I1c8I7', PLAIN, log.id, log.total)
   if log.used then
     log.used = math.min(log.used + take.hits, take.most)
-    head = struct.pack('<I1c8I7dI7', WITH_BUCKET, log.id, log.total, log.used, now)
-    empty = math.max(empty, now + refilled(log, take, take.most))
   end
-  log.packed = head
-    .. string.sub(log.packed, first, log.head + ENTRY * kept)
-    .. pack(last, count)
-  log.n = kept - log.first + 2
-  log.head = #head
-  log.first = 1
+  log.packed = string.sub(log.packed, 1, log.head + ENTRY * kept) .. pack(last, count)
+  log.n = kept + 1
   log.newest, log.tail = last, count
-  redis.call('SET', key, log.packed, 'PX', math.ceil((empty - now) / 1000))
+  write(key, log, take)
 end
 
 local function remaining(log, take)
@@ -212,6 +221,8 @@ for index, take in ipairs(takes) do
     local charged = take.kind == 'r' or (admitted and take.fits)
     if charged and take.hits > 0 then
       book(KEYS[index], log, take)
+    elseif log.is_shifted and log.newest then
+      write(KEYS[index], log, take)
     end
     left = remaining(log, take)
     if not take.fits then
