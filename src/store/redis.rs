@@ -252,7 +252,7 @@ impl Keeper {
     async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE));
+            .set_response_timeout(Some(LONGEST_WAIT));
         let connection = self
             .client
             .get_multiplexed_async_connection_with_config(&config);
@@ -277,10 +277,9 @@ impl Keeper {
 
 async fn ping(connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
     let command = ::redis::cmd("PING");
-    connection
-        .send_packed_command(&command)
-        .await?
-        .extract_error()?;
+    let pong = tokio::time::timeout(PATIENCE, connection.send_packed_command(&command));
+    let late = |_| RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
+    pong.await.map_err(late)??.extract_error()?;
     Ok(())
 }
 
@@ -288,5 +287,7 @@ const MAX_WAITING: usize = 16_384;
 const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 const LAST_BACKOFF: Duration = Duration::from_secs(1);
 const PING_INTERVAL: Duration = Duration::from_secs(1);
-/// How long Redis may take to connect and to answer.
+/// How long Redis may take to connect and to answer a ping.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a request holds its place among those that wait, whatever its caller grants.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);

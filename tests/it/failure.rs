@@ -99,8 +99,8 @@ async fn a_call_without_a_deadline_does_not_wait_long() {
     };
     let service = Service::start(&["--store", &redis.url()]);
     service.serves().await;
-    redis.pause();
     let mut client = RateLimitServiceClient::new(channel(service.grpc()).await);
+    redis.pause();
     let begin = now();
     let answer = client.should_rate_limit(request("demo", &[&[("user", "vip")]]));
     let status = answer.await.unwrap_err();
