@@ -111,13 +111,19 @@ fn trust(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Trust> {
 fn endpoints(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Vec<Endpoint>> {
     let at = fields.required("endpoints", faults)?;
     let items = at.items(faults);
-    if !(1..=MAX_ENDPOINTS).contains(&items.len()) {
-        let found = items.len();
-        faults.push(at.fault(format!(
-            "expected 1 to {MAX_ENDPOINTS} endpoints, found {found}"
-        )));
+    if items.is_empty() {
+        faults.push(at.fault("expected at least one endpoint"));
         return None;
     }
+    let instead = "make several backends of it";
+    text::at_most(
+        MAX_ENDPOINTS,
+        "endpoints",
+        instead,
+        &at,
+        items.len(),
+        faults,
+    );
     let n_items = items.len();
     let read: Vec<Endpoint> = items.iter().filter_map(|at| endpoint(at, faults)).collect();
     if read.iter().any(is_name) && !read.iter().all(is_name) {

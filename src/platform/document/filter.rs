@@ -75,12 +75,13 @@ fn headers(
             headers.extend(header(name, value, &item, seen, faults));
         }
     }
-    text::at_most(MAX_HEADERS, "headers", &at, n_headers, faults);
+    text::at_most(MAX_HEADERS, "headers", FEWER, &at, n_headers, faults);
     (headers.len() == n_headers).then_some(headers)
 }
 
 /// How many headers Gateway API lets each list have.
 const MAX_HEADERS: usize = 16;
+const FEWER: &str = "change fewer, and let the backend see to the others";
 
 fn header(
     name: Option<String>,
@@ -108,7 +109,7 @@ fn removed(
         return Some(Vec::new());
     };
     let items = at.items(faults);
-    text::at_most(MAX_HEADERS, "headers", &at, items.len(), faults);
+    text::at_most(MAX_HEADERS, "headers", FEWER, &at, items.len(), faults);
     let mut names = Vec::with_capacity(items.len());
     for item in &items {
         let name = text::token(item, faults);

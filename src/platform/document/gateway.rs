@@ -35,13 +35,19 @@ pub(super) fn read(name: &str, fields: &mut Mapping<'_>, faults: &mut Vec<Fault>
 fn listeners(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Vec<Listener>> {
     let at = fields.required("listeners", faults)?;
     let items = at.items(faults);
-    if !(1..=MAX_LISTENERS).contains(&items.len()) {
-        let found = items.len();
-        faults.push(at.fault(format!(
-            "expected 1 to {MAX_LISTENERS} listeners, found {found}"
-        )));
+    if items.is_empty() {
+        faults.push(at.fault("expected at least one listener"));
         return None;
     }
+    let instead = "make several gateways of it";
+    text::at_most(
+        MAX_LISTENERS,
+        "listeners",
+        instead,
+        &at,
+        items.len(),
+        faults,
+    );
     let n_items = items.len();
     let (mut names, mut ports) = (HashMap::new(), HashMap::new());
     let mut listeners = Vec::with_capacity(n_items);

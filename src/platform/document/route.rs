@@ -127,7 +127,15 @@ fn hostnames<'n>(fields: &mut Mapping<'n>, faults: &mut Vec<Fault>) -> Vec<(At<'
         return Vec::new();
     };
     let items = at.items(faults);
-    at_most(MAX_HOSTNAMES, "hostnames", &at, items.len(), faults);
+    let instead = "make several routes of it, or use a wildcard";
+    at_most(
+        MAX_HOSTNAMES,
+        "hostnames",
+        instead,
+        &at,
+        items.len(),
+        faults,
+    );
     let mut hostnames: Vec<(At<'n>, Hostname)> = Vec::with_capacity(items.len());
     for item in items {
         let Some(hostname) = text::hostname(&item, faults) else {

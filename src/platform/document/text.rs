@@ -100,10 +100,19 @@ pub(super) fn list(
     (faults.len() == n_faults).then_some(texts)
 }
 
-/// Reports a list that is longer than a CRD has it.
-pub(super) fn at_most(max: usize, what: &str, at: &At<'_>, found: usize, faults: &mut Vec<Fault>) {
+/// Reports a list that is longer than a CRD has it, with what to do instead.
+pub(super) fn at_most(
+    max: usize,
+    what: &str,
+    instead: &str,
+    at: &At<'_>,
+    found: usize,
+    faults: &mut Vec<Fault>,
+) {
     if found > max {
-        faults.push(at.fault(format!("expected at most {max} {what}, found {found}")));
+        faults.push(at.fault(format!(
+            "expected at most {max} {what}, found {found}: {instead}"
+        )));
     }
 }
 

@@ -122,7 +122,8 @@ fn jwt(config: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Jwt> {
     let scopes_at = config.optional("scopes");
     let scopes = list(scopes_at.as_ref(), "a scope", is_word, faults);
     if let (Some(at), Some(scopes)) = (&scopes_at, &scopes) {
-        at_most(MAX_SCOPES, "scopes", at, scopes.len(), faults);
+        let instead = "ask for a scope that stands for several";
+        at_most(MAX_SCOPES, "scopes", instead, at, scopes.len(), faults);
     }
     let claims = claims(config, faults);
     let issuer = match issuer {
@@ -174,7 +175,15 @@ fn audiences(config: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Vec<St
     }
     let audiences = list(many.as_ref(), "an audience", is_audience, faults)?;
     if let Some(at) = many {
-        at_most(MAX_AUDIENCES, "audiences", &at, audiences.len(), faults);
+        let instead = "make several routes of it";
+        at_most(
+            MAX_AUDIENCES,
+            "audiences",
+            instead,
+            &at,
+            audiences.len(),
+            faults,
+        );
     }
     Some(audiences)
 }

@@ -27,7 +27,8 @@ pub(super) fn read(
         faults.push(at.fault("expected at least one backend"));
         return None;
     }
-    at_most(MAX_BACKENDS, "backends", &at, items.len(), faults);
+    let instead = "put endpoints of one sort into one backend";
+    at_most(MAX_BACKENDS, "backends", instead, &at, items.len(), faults);
     let n_items = items.len();
     let mut lines = HashMap::new();
     let mut read = Vec::with_capacity(n_items);

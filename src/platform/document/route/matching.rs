@@ -71,7 +71,8 @@ pub(super) fn headers(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Vec<
         return Vec::new();
     };
     let items = at.items(faults);
-    at_most(MAX_HEADERS, "headers", &at, items.len(), faults);
+    let instead = "match fewer, and let the backend look at the others";
+    at_most(MAX_HEADERS, "headers", instead, &at, items.len(), faults);
     let mut headers: Vec<HeaderMatch> = Vec::with_capacity(items.len());
     for item in items {
         let Some(header) = header(&item, faults) else {
@@ -134,7 +135,15 @@ pub(super) fn query_params(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) ->
         return Vec::new();
     };
     let items = at.items(faults);
-    at_most(MAX_HEADERS, "query parameters", &at, items.len(), faults);
+    let instead = "match fewer, and let the backend look at the others";
+    at_most(
+        MAX_HEADERS,
+        "query parameters",
+        instead,
+        &at,
+        items.len(),
+        faults,
+    );
     let mut params: Vec<QueryMatch> = Vec::with_capacity(items.len());
     for item in items {
         let Some(param) = query_param(&item, faults) else {

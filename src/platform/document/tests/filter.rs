@@ -57,7 +57,9 @@ fn headers_are_changed_once_and_are_not_the_host() {
     bad(
         "header-modifier",
         &format!("remove: [{}]", many.join(", ")),
-        &["spec.remove: expected at most 16 headers, found 17"],
+        &[
+            "spec.remove: expected at most 16 headers, found 17: change fewer, and let the backend see to the others",
+        ],
     );
 }
 

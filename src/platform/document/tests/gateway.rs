@@ -91,7 +91,7 @@ fn a_listener_is_checked_field_by_field() {
     );
     listeners(
         " []",
-        &["t.yaml:4: listeners: expected 1 to 64 listeners, found 0"],
+        &["t.yaml:4: listeners: expected at least one listener"],
     );
 }
 
@@ -118,5 +118,24 @@ fn listeners(listeners: &str, expected: &[&str]) {
     check(
         &format!("kind: Gateway\nname: edge\nlisteners:\n{listeners}"),
         expected,
+    );
+}
+
+#[test]
+fn more_listeners_than_a_gateway_takes_make_several_gateways() {
+    let listeners = |n: u32| {
+        let listener = |n| format!("{{name: l{n}, port: {}, protocol: HTTP}}", 1_000 + n);
+        let listeners: Vec<String> = (0..n).map(listener).collect();
+        format!(
+            "{{kind: Gateway, name: many, listeners: [{}]}}",
+            listeners.join(", ")
+        )
+    };
+    check(&listeners(64), &[]);
+    check(
+        &listeners(65),
+        &[
+            "t.yaml:1: listeners: expected at most 64 listeners, found 65: make several gateways of it",
+        ],
     );
 }

@@ -162,7 +162,9 @@ fn a_hostname_is_one_of_the_listeners() {
     let many: Vec<String> = (0..17).map(|n| format!("h{n}.example.com")).collect();
     route(
         &format!("hostnames: [{}]", many.join(", ")),
-        &["t.yaml:7: hostnames: expected at most 16 hostnames, found 17"],
+        &[
+            "t.yaml:7: hostnames: expected at most 16 hostnames, found 17: make several routes of it, or use a wildcard",
+        ],
     );
 }
 

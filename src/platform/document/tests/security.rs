@@ -86,7 +86,9 @@ fn a_token_is_checked_field_by_field() {
     bad(
         "jwt",
         "{jwks_uri: 'https://a.b/k', audiences: [a, b, c, d, e, f, g, h, i]}",
-        &["auth_config.audiences: expected at most 8 audiences, found 9"],
+        &[
+            "auth_config.audiences: expected at most 8 audiences, found 9: make several routes of it",
+        ],
     );
 }
 

@@ -1,0 +1,346 @@
+//! Whatever is valid becomes manifests that Kubernetes takes, and whatever is not is a fault.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::Config;
+use proptest::test_runner::RngAlgorithm;
+use proptest::test_runner::TestRng;
+use proptest::test_runner::TestRunner;
+use slidegate::manifest;
+use slidegate::manifest::read;
+use slidegate::source::file::File;
+use slidegate::source::platform;
+
+use crate::generate::text;
+use crate::support::crd::Judge;
+use crate::support::in_project;
+
+#[test]
+fn what_is_valid_becomes_manifests_that_read_back_and_are_accepted() {
+    let judge = Judge::load();
+    runner(96)
+        .run(&documents(), |documents| {
+            let stream = documents.join("\n---\n");
+            let manifests = generated(&stream).map_err(|it| fail(&stream, &it))?;
+            let written = manifest::write(&manifests);
+            let again = read::read(&Arc::from("stream"), &written);
+            prop_assert_eq!(again.unwrap(), manifests);
+            if let Some(judge) = &judge {
+                let faults = judge.faults_in(&written);
+                prop_assert!(faults.is_empty(), "{faults:#?}\n{stream}\n{written}");
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_key_that_nobody_knows_is_a_fault_wherever_it_stands() {
+    let spoiled = (documents(), any::<Index>(), any::<Index>());
+    runner(96)
+        .run(&spoiled, |(mut documents, document, place)| {
+            let document = document.get_mut(&mut documents);
+            let places: Vec<usize> = document.match_indices("{").map(|(at, _)| at + 1).collect();
+            let place = *place.get(&places);
+            document.insert_str(place, "bogus: 1, ");
+            let stream = documents.join("\n---\n");
+            let faults = generated(&stream).expect_err(&stream);
+            prop_assert!(faults.contains("unknown key `bogus`"), "{faults}\n{stream}");
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn spoiled_documents_are_faults_and_never_a_panic() {
+    let samples = [
+        text(&in_project("config/imprun/gateway.yaml"))
+            + "---\n"
+            + &text(&in_project("config/imprun/routes.yaml"))
+            + "---\n"
+            + &text(&in_project("config/imprun/policies.yaml")),
+        text(&in_project("tests/golden/every-field.yaml")),
+    ];
+    for sample in &samples {
+        generated(sample).unwrap();
+    }
+    let spoils = prop::collection::vec(spoil(), 1..4);
+    let n_refused = Cell::new(0);
+    runner(256)
+        .run(&(0..samples.len(), spoils), |(sample, spoils)| {
+            let mut stream = samples[sample].clone();
+            for spoil in &spoils {
+                stream = spoil.applied(&stream);
+            }
+            match generated(&stream) {
+                // A letter in a name or a comment hurts nobody.
+                Ok(manifests) => {
+                    let again = read::read(&Arc::from("stream"), &manifest::write(&manifests));
+                    prop_assert_eq!(again.unwrap(), manifests);
+                }
+                Err(faults) => {
+                    n_refused.set(n_refused.get() + 1);
+                    prop_assert!(faults.starts_with("t.yaml"), "{faults}");
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+    let n_refused = n_refused.get();
+    assert!((64..256).contains(&n_refused), "{n_refused} of 256 refused");
+}
+
+/// A change to a text.
+#[derive(Clone, Debug)]
+enum Spoil {
+    /// Puts this in place of a character.
+    Character(Index, String),
+    /// Takes a line away.
+    Line(Index),
+    /// Puts one line's value in place of another's.
+    Value(Index, Index),
+    /// Puts a word in place of another.
+    Word(Index, Index),
+}
+
+impl Spoil {
+    fn applied(&self, text: &str) -> String {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        match self {
+            Self::Character(place, instead) => {
+                let mut characters: Vec<String> = text.chars().map(String::from).collect();
+                *place.get_mut(&mut characters) = instead.clone();
+                return characters.concat();
+            }
+            Self::Line(place) => {
+                lines.remove(place.index(lines.len()));
+            }
+            Self::Value(from, to) => {
+                let value = |line: &str| line.split_once(": ").map(|(_, value)| value.to_owned());
+                let value = value(&lines[from.index(lines.len())]).unwrap_or_default();
+                let line = to.get_mut(&mut lines);
+                *line = format!("{}: {value}", line.split(": ").next().unwrap_or_default());
+            }
+            Self::Word(from, to) => {
+                let words: Vec<&str> = text.split_whitespace().collect();
+                let (from, to) = (from.get(&words), to.get(&words));
+                return text.replacen(to, from, 1);
+            }
+        }
+        lines.join("\n")
+    }
+}
+
+fn spoil() -> impl Strategy<Value = Spoil> {
+    let index = || any::<Index>();
+    let character = prop_oneof![
+        Just(String::new()),
+        "[ -~]",
+        any::<char>().prop_map(String::from)
+    ];
+    prop_oneof![
+        (index(), character).prop_map(|(place, instead)| Spoil::Character(place, instead)),
+        index().prop_map(Spoil::Line),
+        (index(), index()).prop_map(|(from, to)| Spoil::Value(from, to)),
+        (index(), index()).prop_map(|(from, to)| Spoil::Word(from, to)),
+    ]
+}
+
+/// The documents of a valid platform, each in one line.
+fn documents() -> impl Strategy<Value = Vec<String>> {
+    let routes = prop::collection::vec(route(), 0..6);
+    let policies = prop::collection::vec(policy(), 0..6);
+    (gateway(), backend(), routes, policies).prop_map(|(gateway, backend, routes, policies)| {
+        let mut documents = vec![
+            gateway,
+            backend,
+            "{kind: ApiService, name: api}".to_owned(),
+            "{kind: Route, name: base, api_service: api, gateway: gw, path_prefix: /base, \
+             backend_refs: [{backend: up}]}"
+                .to_owned(),
+        ];
+        let named = |kind: &str, index: usize, rest: &str| {
+            format!(
+                "{{kind: {kind}, name: {}-{index}, {rest}}}",
+                kind.to_lowercase()
+            )
+        };
+        let routes = routes.iter().enumerate();
+        documents.extend(routes.map(|(index, (path, rest))| {
+            // Each has a path of its own.
+            let path = path.replace("PATH", &format!("/route-{index}"));
+            named(
+                "Route",
+                index,
+                &format!("api_service: api, gateway: gw, {path}, {rest}"),
+            )
+        }));
+        let policies = policies.iter().enumerate();
+        documents.extend(policies.map(|(index, rest)| named("Policy", index, rest)));
+        documents
+    })
+}
+
+fn gateway() -> impl Strategy<Value = String> {
+    let hostname = prop_oneof![Just(""), Just(", hostname: '*.example.com'")];
+    hostname.prop_map(|hostname| {
+        format!(
+            "{{kind: Gateway, name: gw, listeners: [{{name: http, port: 80, protocol: HTTP{hostname}}}, \
+             {{name: https, port: 443, protocol: HTTPS, tls: {{certificate_ref: cert}}}}]}}"
+        )
+    })
+}
+
+fn backend() -> impl Strategy<Value = String> {
+    let scheme = prop::sample::select(vec!["http", "https", "grpc", "grpcs"]);
+    let endpoint = (word(), 1..u16::MAX)
+        .prop_map(|(host, port)| format!("{{host: {host}.example.com, port: {port}}}"));
+    (scheme, prop::collection::vec(endpoint, 1..4)).prop_map(|(scheme, endpoints)| {
+        let endpoints = endpoints.join(", ");
+        format!("{{kind: Backend, name: up, scheme: {scheme}, endpoints: [{endpoints}]}}")
+    })
+}
+
+/// The path of a route, and the rest of it.
+fn route() -> impl Strategy<Value = (String, String)> {
+    let path = prop::sample::select(vec![
+        "path_prefix: PATH",
+        "path_exact: PATH/x",
+        "path_regex: 'PATH/[a-z]+'",
+    ]);
+    let fields = vec![
+        field("hostnames: [a.example.com, '*.example.com']"),
+        field("methods: [GET, POST]"),
+        field("priority: 1"),
+        field("listener: https"),
+        value()
+            .prop_map(|it| format!("headers: [{{name: x-a, value: {it}}}]"))
+            .boxed(),
+        value()
+            .prop_map(|it| format!("query_params: [{{name: q, value: {it}}}]"))
+            .boxed(),
+        (span(), span())
+            .prop_map(|(a, b)| {
+                let (most, least) = (a.max(b), a.min(b));
+                format!("timeouts: {{request: {most}s, backend_request: {least}s}}")
+            })
+            .boxed(),
+    ];
+    let auth = prop_oneof![
+        Just("auth_mode: none".to_owned()),
+        Just("auth_mode: apikey, auth_config: {backend: up, header: x-api-key}".to_owned()),
+        value().prop_map(|it| format!(
+            "auth_mode: jwt, auth_config: {{issuer: 'https://a.example.com', audiences: [{it}], \
+             claim_to_headers: [{{claim: sub, header: x-user}}]}}"
+        )),
+        word().prop_map(|it| format!(
+            "auth_mode: oidc, auth_config: {{issuer: 'https://a.example.com', client_id: {it}, \
+             client_secret_ref: secret, logout_path: /out}}"
+        )),
+    ];
+    (path, subset(fields), auth).prop_map(|(path, fields, auth)| {
+        let rest = format!("{auth}, backend_refs: [{{backend: up}}]{fields}");
+        (path.to_owned(), rest)
+    })
+}
+
+/// A policy without its kind and name.
+fn policy() -> impl Strategy<Value = String> {
+    let scope = prop::sample::select(vec![
+        "scope: global",
+        "scope: service, api_service: api",
+        "scope: route, route: base",
+    ]);
+    let unit = prop::sample::select(vec![
+        "second", "Minute", "HOUR", "day", "week", "month", "year",
+    ]);
+    let key = prop::sample::select(vec![
+        "",
+        ", key: {by: client_ip}",
+        ", key: {by: header, name: x-u}",
+    ]);
+    let limit = (any::<u32>(), unit, key).prop_map(|(requests, unit, key)| {
+        format!("type: rate-limit, spec: {{requests_per_unit: {requests}, unit: {unit}{key}}}")
+    });
+    let cors = (word(), span()).prop_map(|(host, age)| {
+        format!(
+            "type: cors, spec: {{allow_origins: ['https://{host}.example.com'], max_age: {age}s, \
+             allow_methods: [GET, '*'], allow_credentials: true}}"
+        )
+    });
+    let modifier = (value(), value()).prop_map(|(a, b)| {
+        format!("type: header-modifier, spec: {{add: [{{name: x-a, value: {a}}}], set: [{{name: x-b, value: {b}}}], remove: [x-c]}}")
+    });
+    let rewrite = word().prop_map(|it| {
+        format!("type: url-rewrite, spec: {{hostname: {it}.example.com, path: {{type: ReplaceFullPath, value: /{it}}}}}")
+    });
+    let spec = prop_oneof![limit, cors, modifier, rewrite];
+    (scope, 0..3_u32, any::<bool>(), spec).prop_map(|(scope, priority, is_enabled, spec)| {
+        format!("{scope}, priority: {priority}, enabled: {is_enabled}, {spec}")
+    })
+}
+
+/// Any of some fields, each with a comma before it.
+fn subset(fields: Vec<BoxedStrategy<String>>) -> impl Strategy<Value = String> {
+    let maybe = |field: BoxedStrategy<String>| {
+        prop_oneof![
+            Just(String::new()),
+            field.prop_map(|field| format!(", {field}"))
+        ]
+    };
+    let fields: Vec<_> = fields.into_iter().map(maybe).collect();
+    fields.prop_map(|fields| fields.concat())
+}
+
+fn field(text: &'static str) -> BoxedStrategy<String> {
+    Just(text.to_owned()).boxed()
+}
+
+/// A value of any sort, in quotes, without what would look like a mapping here.
+fn value() -> impl Strategy<Value = String> {
+    let nasty = prop::sample::select(vec![
+        "on", "~", "0123", "1e3", "=", "- a", "a: b", "::", "#", "%",
+    ]);
+    prop_oneof![
+        nasty.prop_map(str::to_owned),
+        "[ -&(-z|~]{1,40}",
+        "[à-ÿ]{1,9}"
+    ]
+    .prop_map(|value| format!("'{value}'"))
+}
+
+fn word() -> impl Strategy<Value = String> {
+    "[a-z][a-z0-9]{0,20}"
+}
+
+/// How many seconds.
+fn span() -> impl Strategy<Value = u32> {
+    0..99_999_u32
+}
+
+/// The manifests of a platform, or its faults as text.
+fn generated(stream: &str) -> Result<Vec<manifest::Manifest>, String> {
+    let file = File {
+        name: Arc::from("t.yaml"),
+        text: stream.to_owned(),
+    };
+    platform::manifests(&[file], "default").map_err(|faults| faults.to_string())
+}
+
+fn fail(stream: &str, faults: &str) -> TestCaseError {
+    TestCaseError::fail(format!("{faults}\n{stream}"))
+}
+
+/// The same cases each time.
+fn runner(n_cases: u32) -> TestRunner {
+    let config = Config {
+        cases: n_cases,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    TestRunner::new_with_rng(config, random)
+}
