@@ -1,6 +1,7 @@
 //! Platform documents → manifests → rules, through the command line; and the last step against
 //! what Envoy Gateway pushed for the same manifests.
 
+mod accepted;
 mod arbitrary;
 mod recorded;
 

@@ -1,0 +1,131 @@
+//! What we emit against what Envoy Gateway is known to accept, resource by resource.
+
+use std::fs;
+
+use crate::support::crd::documents;
+use crate::support::in_project;
+use crate::support::service::slidegate;
+use crate::support::skip;
+
+#[test]
+fn what_is_emitted_is_what_envoy_gateway_accepted() {
+    let accepted = in_project("../shared/vectors/manifests/accepted.yaml");
+    let Ok(accepted) = fs::read_to_string(&accepted) else {
+        skip("REQUIRE_SHARED", "no ../shared/vectors to compare with");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("platform.yaml");
+    fs::write(&path, PLATFORM).unwrap();
+    let output = slidegate(&["generate"]).arg(&path).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8(output.stderr).unwrap()
+    );
+    let emitted = documents(&String::from_utf8(output.stdout).unwrap());
+    let mut n_compared = 0;
+    for accepted in documents(&accepted) {
+        if accepted["kind"] == "BackendTrafficPolicy" {
+            continue;
+        }
+        let name = &accepted["metadata"]["name"];
+        let is_it = |it: &&serde_json::Value| {
+            it["kind"] == accepted["kind"] && it["metadata"]["name"] == *name
+        };
+        let emitted = emitted.iter().find(is_it).unwrap();
+        assert_eq!(
+            emitted["spec"], accepted["spec"],
+            "{} {name}",
+            accepted["kind"]
+        );
+        n_compared += 1;
+    }
+    assert_eq!(n_compared, 10);
+}
+
+const PLATFORM: &str = "
+kind: Gateway
+name: api-gw
+listeners:
+  - {name: http, port: 80, protocol: HTTP, hostname: api.example.com}
+  - {name: https, port: 443, protocol: HTTPS, hostname: api.example.com, tls: {mode: Terminate, certificate_ref: api-cert}}
+---
+kind: Backend
+name: payment
+scheme: grpcs
+endpoints: [{host: payment-1.example.com, port: 443}]
+tls: {sni: payment.example.com}
+---
+{kind: Backend, name: authz, scheme: http, endpoints: [{host: authz.example.com, port: 8080}]}
+---
+{kind: ApiService, name: api}
+---
+kind: Route
+name: get-payments
+api_service: api
+gateway: api-gw
+listener: https
+hostnames: [api.example.com]
+path_prefix: /payments
+methods: [GET]
+headers: [{name: x-api-version, type: Exact, value: v1}]
+query_params: [{name: debug, type: Exact, value: '1'}]
+backend_refs: [{backend: payment, weight: 100}]
+timeouts: {request: 30s, backend_request: 10s}
+auth_mode: jwt
+auth_config:
+  issuer: https://auth.example.com
+  audiences: [payment-api]
+  jwks_uri: https://auth.example.com/.well-known/jwks.json
+  claim_to_headers: [{claim: sub, header: x-user-id}]
+---
+kind: Route
+name: keyed
+api_service: api
+gateway: api-gw
+listener: http
+path_prefix: /keyed
+backend_refs: [{backend: payment}]
+auth_mode: apikey
+auth_config: {backend: authz, header: x-api-key}
+---
+kind: Route
+name: login
+api_service: api
+gateway: api-gw
+listener: https
+path_prefix: /login
+backend_refs: [{backend: payment}]
+auth_mode: oidc
+auth_config:
+  issuer: https://auth.example.com
+  authorization_endpoint: https://auth.example.com/auth
+  token_endpoint: https://auth.example.com/token
+  client_id: app
+  client_secret_ref: oidc-secret
+  redirect_url: https://api.example.com/login/oauth2/callback
+  logout_path: /login/logout
+---
+{kind: Policy, name: headers, scope: route, route: get-payments, type: header-modifier, spec: {set: {x-a: '1'}}}
+---
+kind: Policy
+name: upstream
+scope: route
+route: get-payments
+type: url-rewrite
+spec: {hostname: up.example.com, path: {type: ReplacePrefixMatch, value: /v2}}
+---
+kind: Policy
+name: pages
+scope: route
+route: get-payments
+type: cors
+spec:
+  allow_origins: ['https://app.example.com']
+  allow_methods: [GET]
+  allow_headers: [x-a]
+  expose_headers: [x-b]
+  max_age: 1h
+  allow_credentials: true
+";
