@@ -4,6 +4,7 @@
 //! that they do not hold is an error when a manifest is read.
 
 pub mod backend;
+pub mod burst;
 pub mod emit;
 pub mod explain;
 pub mod filter;

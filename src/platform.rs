@@ -352,6 +352,8 @@ pub enum Scope {
 pub struct RateLimit {
     /// How many requests pass in one unit; 0 refuses all.
     pub requests: u32,
+    /// How many requests more a spike may hold, as long as the limit is kept on average; 0 for none.
+    pub burst: u32,
     /// The unit.
     pub unit: Unit,
     /// What is counted apart.
@@ -370,6 +372,8 @@ pub enum Key {
     All,
     /// Each client address.
     ClientIp,
+    /// Each consumer, as the authentication of API keys names it; requests without one are not limited.
+    Consumer,
     /// Each value of a header; requests without the header are not limited.
     Header(String),
 }

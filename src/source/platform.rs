@@ -8,8 +8,10 @@ use crate::document::node;
 use crate::document::node::Node;
 use crate::manifest::Manifest;
 use crate::manifest::Namespace;
+use crate::manifest::burst::Bursts;
 use crate::manifest::emit;
 use crate::manifest::rules;
+use crate::platform::Platform;
 use crate::platform::document;
 use crate::rule::Domain;
 use crate::source::file::File;
@@ -20,8 +22,12 @@ use crate::source::file::File;
 ///
 /// Every fault of the documents.
 pub fn derive(documents: &[(Arc<str>, Vec<Node>)], namespace: &str) -> Result<Vec<Domain>, Faults> {
-    match rules::domains(&emitted(documents, namespace)?) {
-        Ok(domains) => Ok(domains),
+    let (platform, namespace) = read(documents, namespace)?;
+    match rules::domains(&emit::manifests(&platform, &namespace)) {
+        Ok(mut domains) => {
+            Bursts::of(&platform, &namespace).add_to(&mut domains);
+            Ok(domains)
+        }
         Err(errors) => {
             let faults = errors
                 .into_iter()
@@ -51,12 +57,19 @@ pub fn emitted(
     documents: &[(Arc<str>, Vec<Node>)],
     namespace: &str,
 ) -> Result<Vec<Manifest>, Faults> {
+    let (platform, namespace) = read(documents, namespace)?;
+    Ok(emit::manifests(&platform, &namespace))
+}
+
+fn read(
+    documents: &[(Arc<str>, Vec<Node>)],
+    namespace: &str,
+) -> Result<(Platform, Namespace), Faults> {
     let namespace =
         Namespace::try_from(namespace).map_err(|error| of("--namespace", error.to_string()))?;
     let mut faults = Vec::new();
     let platform = document::read(documents, &mut faults);
-    let platform = Faults::none_or(faults, platform)?;
-    Ok(emit::manifests(&platform, &namespace))
+    Faults::none_or(faults, (platform, namespace))
 }
 
 fn parse(files: &[File], faults: &mut Vec<Fault>) -> Vec<(Arc<str>, Vec<Node>)> {

@@ -25,6 +25,7 @@ use crate::platform::Metadata;
 use crate::platform::RateLimit;
 use crate::platform::Route;
 use crate::platform::effective::InForce;
+use crate::platform::security::CONSUMER;
 use crate::rule::limit::Unit;
 
 pub(super) fn object(
@@ -52,6 +53,7 @@ fn rate_limit(limit: &RateLimit) -> traffic_policy::RateLimit {
         Key::All => vec![None],
         // Envoy matches an address against blocks of its own family only.
         Key::ClientIp => vec![Some(addresses("0.0.0.0/0")), Some(addresses("::/0"))],
+        Key::Consumer => vec![Some(values_of(CONSUMER))],
         Key::Header(name) => vec![Some(values_of(name))],
     };
     let rule = |selector: Option<ClientSelector>| RateLimitRule {

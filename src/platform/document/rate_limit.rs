@@ -16,6 +16,8 @@ pub(super) fn read(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<RateLimit> {
     let mut fields = at.mapping(faults)?;
     let requests = fields.required("requests_per_unit", faults);
     let requests = requests.and_then(|at| count(&at, faults));
+    let burst = fields.optional("burst");
+    let burst = burst.map(|at| burst_over(requests, &at, faults));
     let unit = fields.required("unit", faults);
     let unit = unit.and_then(|at| unit_named(&at, faults));
     if let Some(at) = fields.optional("type") {
@@ -34,10 +36,13 @@ pub(super) fn read(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<RateLimit> {
     let shadow = shadow.and_then(|at| at.boolean(faults));
     let cost = fields.optional("cost");
     let cost = cost.and_then(|at| cost_of(&at, faults));
-    fields.unsupported("burst", faults);
     fields.finish(faults);
     Some(RateLimit {
         requests: requests?,
+        burst: match burst {
+            Some(burst) => burst?,
+            None => 0,
+        },
         unit: unit?,
         key: key?,
         shadow: shadow.unwrap_or(false),
@@ -60,9 +65,21 @@ fn count(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<u32> {
     u32::try_from(number).ok()
 }
 
+/// The burst over a limit of so many requests; together they are no more than a count can be.
+fn burst_over(requests: Option<u32>, at: &At<'_>, faults: &mut Vec<Fault>) -> Option<u32> {
+    let requests = requests?;
+    if requests == 0 {
+        faults.push(at.fault("`burst` needs a `requests_per_unit` of at least 1"));
+        return None;
+    }
+    let number = at.number(0, u64::from(u32::MAX - requests), faults)?;
+    u32::try_from(number).ok()
+}
+
 #[derive(Clone, Copy)]
 enum By {
     ClientIp,
+    Consumer,
     Header,
 }
 
@@ -75,7 +92,7 @@ fn key(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Key> {
                 ("client_ip", Some(By::ClientIp)),
                 ("header", Some(By::Header)),
                 ("user", None),
-                ("consumer", None),
+                ("consumer", Some(By::Consumer)),
             ],
             faults,
         )
@@ -87,6 +104,7 @@ fn key(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Key> {
             None
         }
         Some(By::ClientIp) => Some(Key::ClientIp),
+        Some(By::Consumer) => Some(Key::Consumer),
         Some(By::Header) => header(&mut fields, faults),
     };
     fields.finish(faults);

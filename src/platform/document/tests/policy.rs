@@ -23,6 +23,7 @@ priority: 10
 spec:
   requests_per_unit: 100
   unit: Minute
+  burst: 20
   type: Global
   key: {by: header, name: x-user-id}
   shared: false
@@ -38,6 +39,7 @@ spec:
     };
     let expected = RateLimit {
         requests: 100,
+        burst: 20,
         unit: Unit::Minute,
         key: Key::Header("x-user-id".to_owned()),
         shadow: true,
@@ -58,6 +60,7 @@ fn little_has_to_be_said() {
         panic!("{policy:?}");
     };
     assert_eq!((&limit.key, limit.shadow), (&Key::All, false));
+    assert_eq!(limit.burst, 0);
     assert_eq!(limit.cost, Cost::default());
 }
 
@@ -137,7 +140,7 @@ fn a_limit_is_checked_field_by_field() {
         "requests_per_unit: -1, unit: day, per: x",
         &[
             "spec.requests_per_unit: expected a whole number from 0 to 4294967295, found `-1`",
-            "spec.per: unknown key `per`: expected requests_per_unit, unit, type, key, shared, shadow or cost",
+            "spec.per: unknown key `per`: expected requests_per_unit, burst, unit, type, key, shared, shadow or cost",
         ],
     );
     spec(
@@ -145,7 +148,7 @@ fn a_limit_is_checked_field_by_field() {
         &[
             "spec: `requests_per_unit` is missing",
             "spec: `unit` is missing",
-            "spec.priority: unknown key `priority`: expected requests_per_unit, unit, type, key, shared, shadow or cost",
+            "spec.priority: unknown key `priority`: expected requests_per_unit, burst, unit, type, key, shared, shadow or cost",
         ],
     );
     limit("key: {by: header}", &["spec.key: `name` is missing"]);
@@ -179,18 +182,41 @@ fn a_limit_is_checked_field_by_field() {
 
 #[test]
 fn what_is_not_supported_yet_is_refused_by_name() {
-    limit("burst: 20", &["spec.burst: `burst` is not supported yet"]);
     limit("type: Local", &["spec.type: `Local` is not supported yet"]);
     limit(
         "shared: true",
         &["spec.shared: `shared: true` is not supported yet"],
     );
-    for by in ["user", "consumer"] {
-        limit(
-            &format!("key: {{by: {by}}}"),
-            &[&format!("spec.key.by: `{by}` is not supported yet")],
-        );
-    }
+    limit(
+        "key: {by: user}",
+        &["spec.key.by: `user` is not supported yet"],
+    );
+}
+
+#[test]
+fn a_burst_goes_with_a_limit_above_zero() {
+    limit("burst: 4294967294", &[]);
+    limit(
+        "burst: 4294967295",
+        &["spec.burst: expected a whole number from 0 to 4294967294, found `4294967295`"],
+    );
+    spec(
+        "requests_per_unit: 0, unit: day, burst: 1",
+        &["spec.burst: `burst` needs a `requests_per_unit` of at least 1"],
+    );
+    spec(
+        "requests_per_unit: x, unit: day, burst: 1",
+        &["spec.requests_per_unit: expected a whole number from 0 to 4294967295, found `x`"],
+    );
+}
+
+#[test]
+fn a_consumer_has_no_name_in_a_key() {
+    limit("key: {by: consumer}", &[]);
+    limit(
+        "key: {by: consumer, name: x}",
+        &["spec.key.name: unknown key `name`: expected by"],
+    );
 }
 
 fn policy(spec: &str) -> String {

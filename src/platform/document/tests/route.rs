@@ -294,8 +294,8 @@ fn what_is_not_supported_yet_is_refused_by_name() {
         );
     }
     route(
-        "rate_limit: {requests_per_unit: 1, unit: day, burst: 2}",
-        &["t.yaml:7: rate_limit.burst: `burst` is not supported yet"],
+        "rate_limit: {requests_per_unit: 1, unit: day, shared: true}",
+        &["t.yaml:7: rate_limit.shared: `shared: true` is not supported yet"],
     );
 }
 
