@@ -33,19 +33,25 @@ fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
     if unknown.len() > MAX_LENGTH {
         return None;
     }
-    let near = known.iter().filter_map(|name| {
+    let near = known.iter().take(MAX_COMPARED).filter_map(|name| {
         let folded = folded(name);
         if unknown.len() >= MIN_BEGINNING && folded.starts_with(&unknown) {
             return Some((1, *name));
         }
         // With more changes than these a name of the same length would be a coincidence.
         let most = unknown.len().min(folded.len()) / 3;
+        if unknown.len().abs_diff(folded.len()) > most {
+            return None;
+        }
         let changes = changes(&unknown, &folded);
         (changes <= most).then_some((changes, *name))
     });
     near.min_by_key(|(changes, _)| *changes)
         .map(|(_, name)| name)
 }
+
+/// How many names are compared: with many references that lead nowhere it would take long.
+const MAX_COMPARED: usize = 1_000;
 
 /// How much of a name tells it without the rest.
 const MIN_BEGINNING: usize = 3;
