@@ -1,6 +1,7 @@
 //! What routes and policies must agree about once all of them are known.
 
 use crate::document::Fault;
+use crate::platform::Key;
 use crate::platform::PathMatch;
 use crate::platform::Platform;
 use crate::platform::Policy;
@@ -10,6 +11,7 @@ use crate::platform::effective::Effective;
 use crate::platform::effective::InForce;
 use crate::platform::filter::PathRewrite;
 use crate::platform::order;
+use crate::platform::security::Auth;
 
 /// Reports the routes that cannot be had together, or not with what is in force for them.
 pub(super) fn check(
@@ -20,7 +22,9 @@ pub(super) fn check(
 ) {
     let effective = Effective::new(platform);
     for route in &platform.routes {
-        for message in filters(&effective, route, policies.are_whole()) {
+        let mut messages = filters(&effective, route, policies.are_whole());
+        messages.extend(consumer(&effective, route));
+        for message in messages {
             faults.extend(routes.fault(&route.name, message));
         }
     }
@@ -95,6 +99,22 @@ fn filters(effective: &Effective<'_>, route: &Route, is_whole: bool) -> Vec<Stri
         ));
     }
     messages
+}
+
+/// A limit for each consumer where nobody vouches for who that is: clients would choose their own
+/// bucket.
+fn consumer(effective: &Effective<'_>, route: &Route) -> Option<String> {
+    let limit = effective.rate_limit(route)?;
+    if limit.spec.key != Key::Consumer || matches!(route.auth, Some(Auth::ApiKey(_))) {
+        return None;
+    }
+    let policy = limit
+        .policy
+        .map(|policy| format!(" of policy `{}`", policy.name));
+    Some(format!(
+        "the limit{} is for each consumer, whom only `auth_mode: apikey` names",
+        policy.unwrap_or_default()
+    ))
 }
 
 fn name<'p, T>(in_force: &InForce<'p, T>) -> &'p str {

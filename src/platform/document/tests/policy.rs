@@ -211,11 +211,19 @@ fn a_burst_goes_with_a_limit_above_zero() {
 }
 
 #[test]
-fn a_consumer_has_no_name_in_a_key() {
-    limit("key: {by: consumer}", &[]);
-    limit(
-        "key: {by: consumer, name: x}",
-        &["spec.key.name: unknown key `name`: expected by"],
+fn a_consumer_is_named_by_the_authentication_of_the_route() {
+    const UNKNOWN: &str = "base.yaml:17: the limit of policy `p1` is for each consumer, whom only \
+                           `auth_mode: apikey` names";
+    check(
+        &policy("requests_per_unit: 1, unit: day, key: {by: consumer}"),
+        &[UNKNOWN],
+    );
+    check(
+        &policy("requests_per_unit: 1, unit: day, key: {by: consumer, name: x}"),
+        &[
+            UNKNOWN,
+            "t.yaml:1: spec.key.name: unknown key `name`: expected by",
+        ],
     );
 }
 
