@@ -89,7 +89,7 @@ fn a_platform_and_the_rules_generated_from_it_are_the_same_limits() {
     ];
     let [platform, rules] = sources.map(|sources| source::load(&sources).unwrap());
     assert_eq!(platform, rules);
-    assert_eq!(RuleSet::new(platform).rules().len(), 9);
+    assert_eq!(RuleSet::new(platform).rules().len(), 10);
 
     let [platform, rules] = [
         ["--platform", "config/imprun"],

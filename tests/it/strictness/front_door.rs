@@ -25,11 +25,7 @@ async fn two_hundred_at_once_on_a_new_key_get_no_more_than_the_limit_from_three_
         return;
     };
     let rules = rules();
-    let mut replicas = Vec::new();
-    for _ in 0..3 {
-        replicas.push(Replica::start(&rules, &redis.url()).await);
-    }
-    storm(&replicas).await;
+    storm(&Replica::three(&rules, &redis).await).await;
 }
 
 #[tokio::test]
@@ -44,11 +40,7 @@ async fn no_second_of_real_time_holds_more_than_the_limit_on_three_replicas() {
         return;
     };
     let rules = rules();
-    let mut replicas = Vec::new();
-    for _ in 0..3 {
-        replicas.push(Replica::start(&rules, &redis.url()).await);
-    }
-    hammer(&replicas).await;
+    hammer(&Replica::three(&rules, &redis).await).await;
 }
 
 #[tokio::test]
@@ -136,6 +128,14 @@ struct Replica {
 }
 
 impl Replica {
+    async fn three(rules: &NamedTempFile, redis: &Redis) -> Vec<Self> {
+        let mut replicas = Vec::new();
+        for _ in 0..3 {
+            replicas.push(Self::start(rules, &redis.url()).await);
+        }
+        replicas
+    }
+
     async fn start(rules: &NamedTempFile, store: &str) -> Self {
         let path = rules.path().to_str().unwrap();
         let service = Service::start(&["--rules", path, "--store", store]);
