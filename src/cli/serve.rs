@@ -41,6 +41,7 @@ use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::store::redis;
 use crate::store::redis::RedisStore;
+use crate::store::redis::topology::Keeper;
 
 /// Serves until a signal comes or a task fails.
 pub fn run(settings: &Serve) -> Result<(), TaskError> {
@@ -205,11 +206,7 @@ fn link(
 
 /// Keeps the link to Redis on a thread of its own: answers are read there, and a scrape or a reload
 /// on this one must not hold them up.
-fn keep(
-    keeper: redis::Keeper,
-    tasks: &mut Tasks,
-    drained: CancellationToken,
-) -> Result<(), TaskError> {
+fn keep(keeper: Keeper, tasks: &mut Tasks, drained: CancellationToken) -> Result<(), TaskError> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
