@@ -1,7 +1,6 @@
 //! How long it takes to find the rule for a descriptor among 10,000.
 
 use std::hint::black_box;
-use std::num::NonZeroU32;
 
 use criterion::Criterion;
 use criterion::criterion_group;
@@ -122,19 +121,9 @@ fn tenants() -> Vec<Descriptor> {
 
 fn node(key: &str, value: Value, descriptors: Vec<Descriptor>) -> Descriptor {
     Descriptor {
-        key: key.to_owned(),
-        value,
-        allowance: Some(Allowance::Limited(Limit {
-            name: None,
-            requests: 100,
-            burst: 0,
-            unit: Unit::Hour,
-            unit_multiplier: NonZeroU32::MIN,
-            algorithm: None,
-            cost: None,
-            shadow: false,
-        })),
+        allowance: Some(Allowance::Limited(Limit::new(100, Unit::Hour))),
         descriptors,
+        ..Descriptor::new(key, value)
     }
 }
 

@@ -28,6 +28,18 @@ pub struct Descriptor {
     pub descriptors: Vec<Self>,
 }
 
+impl Descriptor {
+    /// A node that limits nothing and has nothing below it.
+    pub fn new(key: impl Into<String>, value: Value) -> Self {
+        Self {
+            key: key.into(),
+            value,
+            allowance: None,
+            descriptors: Vec::new(),
+        }
+    }
+}
+
 /// Which values of an entry match a node.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Value {

@@ -1,6 +1,5 @@
 //! Requests through the limiter, on a clock that stands still.
 
-use std::num::NonZeroU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -167,19 +166,12 @@ impl Service {
 
     fn load(&self, rules: Vec<Named>) {
         let descriptors = rules.into_iter().map(|rule| crate::rule::Descriptor {
-            key: rule.key.to_owned(),
-            value: Value::Any,
             allowance: Some(Allowance::Limited(Limit {
-                name: None,
-                requests: rule.requests,
-                unit: Unit::Minute,
-                burst: 0,
-                unit_multiplier: NonZeroU32::MIN,
-                algorithm: None,
                 cost: rule.cost,
                 shadow: rule.shadow,
+                ..Limit::new(rule.requests, Unit::Minute)
             })),
-            descriptors: Vec::new(),
+            ..crate::rule::Descriptor::new(rule.key, Value::Any)
         });
         self.limiter.replace_rules(RuleSet::new(vec![Domain {
             name: "d".to_owned(),

@@ -171,11 +171,10 @@ fn warn_of_split(chain: &Chain<'_>, descriptors: &[Descriptor], remarks: &mut Re
 }
 
 fn bucket_descriptor((key, descriptors): (String, Vec<Descriptor>)) -> Descriptor {
+    let value = value(&key);
     Descriptor {
-        value: value(&key),
-        key,
-        allowance: None,
         descriptors,
+        ..Descriptor::new(key, value)
     }
 }
 
@@ -190,12 +189,7 @@ fn insert(siblings: &mut Vec<Descriptor>, entries: &[Entry<'_>], limit: &Limit) 
     let value = entry.value.as_deref().map_or(Value::Any, value);
     let is_same = |it: &Descriptor| it.key == entry.key && it.value == value;
     let index = siblings.iter().position(is_same).unwrap_or_else(|| {
-        siblings.push(Descriptor {
-            key: entry.key.clone(),
-            value,
-            allowance: None,
-            descriptors: Vec::new(),
-        });
+        siblings.push(Descriptor::new(entry.key.clone(), value));
         siblings.len() - 1
     });
     let node = &mut siblings[index];

@@ -25,6 +25,20 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// `requests` in any window of one unit, and nothing else.
+    pub fn new(requests: u32, unit: Unit) -> Self {
+        Self {
+            name: None,
+            requests,
+            burst: 0,
+            unit,
+            unit_multiplier: NonZeroU32::MIN,
+            algorithm: None,
+            cost: None,
+            shadow: false,
+        }
+    }
+
     /// W: the length of the window, at most [`Window::MAX_SECONDS`].
     pub fn window(&self) -> Window {
         Window::of(self.unit, self.unit_multiplier).unwrap_or(Window(Window::MAX_SECONDS))

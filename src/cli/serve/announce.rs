@@ -63,16 +63,7 @@ mod tests {
 
     #[test]
     fn a_limit_is_put_into_words() {
-        let mut limit = Limit {
-            name: None,
-            requests: 3,
-            burst: 0,
-            unit: Unit::Minute,
-            unit_multiplier: NonZeroU32::MIN,
-            algorithm: None,
-            cost: None,
-            shadow: false,
-        };
+        let mut limit = Limit::new(3, Unit::Minute);
         let words = |limit: &Limit| in_words(limit, Algorithm::SlidingWindow);
         assert_eq!(words(&limit), "3 per minute, sliding_window");
         limit.burst = 2;

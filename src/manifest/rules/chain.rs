@@ -1,7 +1,5 @@
 //! The limits in force for a rule of a route, each with the entries that lead to it.
 
-use std::num::NonZeroU32;
-
 use crate::manifest::rules::identity;
 use crate::manifest::rules::policies::Policy;
 use crate::manifest::rules::policies::Standing;
@@ -76,14 +74,9 @@ impl Chain<'_> {
     pub(super) fn limit(&self) -> Limit {
         let rule = self.rule;
         Limit {
-            name: None,
-            requests: rule.limit.requests,
-            burst: 0,
-            unit: unit(rule.limit.unit),
-            unit_multiplier: NonZeroU32::MIN,
-            algorithm: None,
             cost: rule.cost.as_ref().and_then(cost),
             shadow: rule.shadow_mode.unwrap_or(false),
+            ..Limit::new(rule.limit.requests, unit(rule.limit.unit))
         }
     }
 

@@ -28,34 +28,28 @@ fn a_document_is_a_domain_with_a_tree() {
     );
     let limit = Limit {
         name: Some("five".to_owned()),
-        requests: 3,
-        unit: Unit::Minute,
-        burst: 0,
         unit_multiplier: NonZeroU32::new(5).unwrap(),
         algorithm: Some(Algorithm::FixedWindow),
         cost: Some(Cost::Report),
         shadow: true,
+        ..Limit::new(3, Unit::Minute)
+    };
+    let pattern = "/a*".to_owned();
+    let wildcard = Value::Wildcard {
+        pattern,
+        share_threshold: true,
     };
     let path = Descriptor {
-        key: "path".to_owned(),
-        value: Value::Wildcard {
-            pattern: "/a*".to_owned(),
-            share_threshold: true,
-        },
         allowance: Some(Allowance::Limited(limit)),
-        descriptors: Vec::new(),
+        ..Descriptor::new("path", wildcard)
     };
     let any = Descriptor {
-        key: "tenant".to_owned(),
-        value: Value::Any,
-        allowance: None,
         descriptors: vec![path],
+        ..Descriptor::new("tenant", Value::Any)
     };
     let seven = Descriptor {
-        key: "tenant".to_owned(),
-        value: Value::Exact("7".to_owned()),
         allowance: Some(Allowance::Unlimited),
-        descriptors: Vec::new(),
+        ..Descriptor::new("tenant", Value::Exact("7".to_owned()))
     };
     let shop = Domain {
         name: "shop".to_owned(),

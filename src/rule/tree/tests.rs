@@ -1,7 +1,5 @@
 //! Which rule a descriptor finds.
 
-use std::num::NonZeroU32;
-
 use super::*;
 use crate::rule::document;
 use crate::rule::limit::Limit;
@@ -174,19 +172,8 @@ fn set(text: &str) -> RuleSet {
 
 fn descriptor(key: &str, value: Value, requests: u32) -> Descriptor {
     Descriptor {
-        key: key.to_owned(),
-        value,
-        allowance: Some(Allowance::Limited(Limit {
-            name: None,
-            requests,
-            unit: Unit::Hour,
-            burst: 0,
-            unit_multiplier: NonZeroU32::MIN,
-            algorithm: None,
-            cost: None,
-            shadow: false,
-        })),
-        descriptors: Vec::new(),
+        allowance: Some(Allowance::Limited(Limit::new(requests, Unit::Hour))),
+        ..Descriptor::new(key, value)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Tries to get more admitted than a limit allows: replicas on one store, and time to play with.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -177,19 +176,11 @@ impl Adversary {
             replica.replace_rules(RuleSet::new(vec![Domain {
                 name: DOMAIN.to_owned(),
                 descriptors: vec![Descriptor {
-                    key: "key".to_owned(),
-                    value: Value::Any,
                     allowance: Some(Allowance::Limited(Limit {
-                        name: None,
-                        requests: limit,
-                        unit: self.unit,
-                        burst: 0,
-                        unit_multiplier: NonZeroU32::MIN,
-                        algorithm: None,
                         cost: Some(self.cost),
-                        shadow: false,
+                        ..Limit::new(limit, self.unit)
                     })),
-                    descriptors: Vec::new(),
+                    ..Descriptor::new("key", Value::Any)
                 }],
             }]));
         }

@@ -136,12 +136,7 @@ fn domain(value: &str) -> Domain {
     };
     Domain {
         name: "d".to_owned(),
-        descriptors: vec![Descriptor {
-            key: "k".to_owned(),
-            value,
-            allowance: None,
-            descriptors: Vec::new(),
-        }],
+        descriptors: vec![Descriptor::new("k", value)],
     }
 }
 
@@ -169,10 +164,9 @@ fn distinct(mut siblings: Vec<Descriptor>) -> Vec<Descriptor> {
 fn node(below: impl Strategy<Value = Vec<Descriptor>>) -> impl Strategy<Value = Descriptor> {
     let parts = (text(), value(), prop::option::of(allowance()), below);
     parts.prop_map(|(key, value, allowance, descriptors)| Descriptor {
-        key,
-        value,
         allowance,
         descriptors,
+        ..Descriptor::new(key, value)
     })
 }
 
@@ -218,8 +212,6 @@ fn allowance() -> impl Strategy<Value = Allowance> {
             let can_burst = requests > 0 && algorithm != Some(Algorithm::FixedWindow);
             Allowance::Limited(Limit {
                 name,
-                requests,
-                unit,
                 burst: if can_burst {
                     burst.min(u32::MAX - requests)
                 } else {
@@ -229,6 +221,7 @@ fn allowance() -> impl Strategy<Value = Allowance> {
                 algorithm,
                 cost,
                 shadow,
+                ..Limit::new(requests, unit)
             })
         },
     );
