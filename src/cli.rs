@@ -2,12 +2,14 @@
 
 pub mod explain;
 pub mod generate;
+pub mod load;
 pub mod serve;
 pub mod validate;
 
 use std::error::Error;
 use std::ffi::OsString;
 use std::io;
+use std::io::IsTerminal;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -35,6 +37,12 @@ fn dispatch(settings: &Settings) -> Result<(), TaskError> {
     match &settings.command {
         Command::Explain(settings) => explain::run(settings, &mut output),
         Command::Generate(settings) => generate::run(settings, &mut output),
+        Command::Load(settings) => {
+            let mut errors = io::stderr().lock();
+            let is_watched = errors.is_terminal();
+            let progress = is_watched.then_some(&mut errors as &mut dyn Write);
+            load::run(settings, &mut output, progress)
+        }
         Command::Serve(settings) => serve::run(settings),
         Command::Validate(settings) => {
             validate::run(settings, &mut output, &mut io::stderr().lock())

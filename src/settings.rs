@@ -1,6 +1,7 @@
 //! How the process runs: flags and environment, read once.
 
 pub mod duration;
+pub mod load;
 pub mod log;
 pub mod store;
 
@@ -19,6 +20,7 @@ use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
 
 use crate::rule::limit::Algorithm;
+use crate::settings::load::Load;
 use crate::settings::log::LogLevel;
 use crate::settings::store::StoreAddress;
 use crate::settings::store::StoreParser;
@@ -41,6 +43,8 @@ pub enum Command {
     Explain(Explain),
     /// Writes Kubernetes manifests for platform documents
     Generate(Generate),
+    /// Sends requests to rate-limit services and measures their answers
+    Load(Load),
     /// Runs the rate-limit service (the default)
     Serve(Box<Serve>),
     /// Checks rule files, platform documents and manifests, and reports every fault

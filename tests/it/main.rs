@@ -12,6 +12,7 @@ mod explain;
 mod failure;
 mod generate;
 mod http;
+mod load;
 mod readme;
 mod reload;
 mod rls;

@@ -56,7 +56,7 @@ fn the_request_shown_is_explained_so() {
 fn the_flags_shown_are_those_that_exist() {
     let shown = flags(&block("\nslidegate serve [--rules"));
     let mut existing = BTreeSet::new();
-    for command in ["serve", "generate", "validate", "explain"] {
+    for command in ["serve", "generate", "validate", "explain", "load"] {
         existing.extend(flags(&output(&[command, "--help"])));
     }
     existing.remove("--help");

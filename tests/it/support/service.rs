@@ -73,6 +73,10 @@ impl Service {
         self.metrics
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// A connection to its gRPC port.
     pub(crate) async fn rls(&self) -> Rls {
         Rls::connect(self.grpc()).await
