@@ -3,26 +3,29 @@
 //! Only what is active is here, and every reference is resolved: what reads a [`Platform`] meets no
 //! name that it would have to look up.
 
+pub mod backend;
 pub mod document;
 pub mod effective;
 pub mod filter;
 pub mod hostname;
+pub mod limit;
 pub mod order;
 pub mod security;
 pub mod span;
+pub mod traffic;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::platform::backend::Backend;
 use crate::platform::filter::HeaderModifier;
 use crate::platform::filter::RequestRedirect;
 use crate::platform::filter::UrlRewrite;
 use crate::platform::hostname::Hostname;
+use crate::platform::limit::RateLimit;
 use crate::platform::security::Auth;
 use crate::platform::security::Cors;
-use crate::platform::span::Span;
-use crate::rule::limit::Unit;
+use crate::platform::traffic::Timeouts;
 
 /// The active entities, each kind in the order of its names.
 #[derive(Clone, Debug, Default)]
@@ -88,59 +91,6 @@ impl Protocol {
 /// The name of the Kubernetes secret that holds a listener's certificate and key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Certificate(pub String);
-
-/// A service that requests are sent on to.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Backend {
-    /// Its name.
-    pub name: String,
-    /// What it speaks.
-    pub scheme: Scheme,
-    /// At least one; hosts are all names or all addresses.
-    pub endpoints: Vec<Endpoint>,
-}
-
-/// What a backend speaks.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Scheme {
-    /// HTTP/1.1.
-    Http,
-    /// HTTP/1.1 in TLS.
-    Https(Trust),
-    /// gRPC: HTTP/2 in the clear.
-    Grpc,
-    /// gRPC in TLS.
-    Grpcs(Trust),
-}
-
-/// How the certificate of a backend is judged.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Trust {
-    /// The name sent, and expected in the certificate; none means the endpoint's own.
-    pub sni: Option<String>,
-    /// Whether any certificate will do.
-    pub insecure_skip_verify: bool,
-}
-
-/// One place where a backend listens.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Endpoint {
-    /// Where it is.
-    pub host: Host,
-    /// The port, not 0.
-    pub port: u16,
-    /// The zone that it is in, for routing that keeps near.
-    pub zone: Option<String>,
-}
-
-/// The place of an endpoint.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Host {
-    /// An address, neither loopback nor unspecified.
-    Address(IpAddr),
-    /// A DNS name of at least two labels.
-    Name(String),
-}
 
 /// What groups routes and policies.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -312,15 +262,6 @@ pub struct Policy {
     pub spec: PolicySpec,
 }
 
-/// How long a request to a route may take; none and 0 mean as long as it likes.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Timeouts {
-    /// From the request to the end of the answer.
-    pub request: Option<Span>,
-    /// The same for one attempt at a backend.
-    pub backend_request: Option<Span>,
-}
-
 /// What a policy says; of each type one is in force for a route.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PolicySpec {
@@ -345,53 +286,4 @@ pub enum Scope {
     Route(Arc<Route>),
     /// Every route of an API service.
     Service(Arc<ApiService>),
-}
-
-/// So many requests per unit.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct RateLimit {
-    /// How many requests pass in one unit; 0 refuses all.
-    pub requests: u32,
-    /// How many requests more a spike may hold, as long as the limit is kept on average; 0 for none.
-    pub burst: u32,
-    /// The unit.
-    pub unit: Unit,
-    /// What is counted apart.
-    pub key: Key,
-    /// Counts, but refuses nothing.
-    pub shadow: bool,
-    /// What a request costs.
-    pub cost: Cost,
-}
-
-/// What a limit counts apart.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Key {
-    /// Nothing: all requests share one count. Envoy Gateway keeps one for each listener, hostname
-    /// and method of a route, and none that is wider.
-    All,
-    /// Each client address.
-    ClientIp,
-    /// Each consumer, as the authentication of API keys names it; requests without one are not limited.
-    Consumer,
-    /// Each value of a header; requests without the header are not limited.
-    Header(String),
-}
-
-/// What a request costs.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Cost {
-    /// Hits charged before the request, 0 to only check; none means 1.
-    pub request: Option<u32>,
-    /// What is charged after the response.
-    pub response: Option<Metadata>,
-}
-
-/// A number in the metadata that Envoy's filters leave with a request.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Metadata {
-    /// The filter's namespace.
-    pub namespace: String,
-    /// The key in it.
-    pub key: String,
 }

@@ -13,12 +13,12 @@ use std::sync::Arc;
 use crate::platform::Platform;
 use crate::platform::Policy;
 use crate::platform::PolicySpec;
-use crate::platform::RateLimit;
 use crate::platform::Route;
 use crate::platform::Scope;
 use crate::platform::filter::HeaderModifier;
 use crate::platform::filter::RequestRedirect;
 use crate::platform::filter::UrlRewrite;
+use crate::platform::limit::RateLimit;
 use crate::platform::security::Cors;
 
 /// What is in force for a route, with where it is written.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::platform::Backend;
 use crate::platform::Method;
+use crate::platform::backend::Backend;
 use crate::platform::span::Span;
 
 /// How a route finds out who calls.

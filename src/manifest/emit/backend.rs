@@ -12,11 +12,11 @@ use crate::manifest::backend::FqdnEndpoint;
 use crate::manifest::backend::H2C;
 use crate::manifest::backend::IpEndpoint;
 use crate::manifest::emit::metadata;
-use crate::platform::Backend;
-use crate::platform::Endpoint;
-use crate::platform::Host;
-use crate::platform::Scheme;
-use crate::platform::Trust;
+use crate::platform::backend::Backend;
+use crate::platform::backend::Endpoint;
+use crate::platform::backend::Host;
+use crate::platform::backend::Scheme;
+use crate::platform::backend::Trust;
 
 pub(super) fn object(backend: &Backend, namespace: &Namespace) -> Object<BackendSpec> {
     let from = format!("Backend/{}", backend.name);

@@ -23,10 +23,10 @@ use crate::platform::PathMatch;
 use crate::platform::QueryMatch;
 use crate::platform::QueryValue;
 use crate::platform::Route;
-use crate::platform::Timeouts;
 use crate::platform::WeightedBackend;
 use crate::platform::effective::Effective;
 use crate::platform::span::Span;
+use crate::platform::traffic::Timeouts;
 
 pub(super) fn object(
     route: &Route,

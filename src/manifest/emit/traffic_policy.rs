@@ -19,12 +19,12 @@ use crate::manifest::traffic_policy::SourceCidrType;
 use crate::manifest::traffic_policy::TargetRef;
 use crate::manifest::traffic_policy::ValueSelector;
 use crate::manifest::traffic_policy::ValueSelectorType;
-use crate::platform::Cost;
-use crate::platform::Key;
-use crate::platform::Metadata;
-use crate::platform::RateLimit;
 use crate::platform::Route;
 use crate::platform::effective::InForce;
+use crate::platform::limit::Cost;
+use crate::platform::limit::Key;
+use crate::platform::limit::Metadata;
+use crate::platform::limit::RateLimit;
 use crate::platform::security::CONSUMER;
 use crate::rule::limit::Unit;
 

@@ -1,7 +1,6 @@
 //! What routes and policies must agree about once all of them are known.
 
 use crate::document::Fault;
-use crate::platform::Key;
 use crate::platform::PathMatch;
 use crate::platform::Platform;
 use crate::platform::Policy;
@@ -10,6 +9,7 @@ use crate::platform::document::entities::Entities;
 use crate::platform::effective::Effective;
 use crate::platform::effective::InForce;
 use crate::platform::filter::PathRewrite;
+use crate::platform::limit::Key;
 use crate::platform::order;
 use crate::platform::security::Auth;
 

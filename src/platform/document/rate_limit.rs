@@ -5,11 +5,11 @@ use crate::document::Fault;
 use crate::document::Mapping;
 use crate::document::near;
 use crate::document::quoted;
-use crate::platform::Cost;
-use crate::platform::Key;
-use crate::platform::Metadata;
-use crate::platform::RateLimit;
 use crate::platform::document::text;
+use crate::platform::limit::Cost;
+use crate::platform::limit::Key;
+use crate::platform::limit::Metadata;
+use crate::platform::limit::RateLimit;
 use crate::rule::limit::Unit;
 
 pub(super) fn read(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<RateLimit> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::document::At;
 use crate::document::Fault;
 use crate::document::Mapping;
-use crate::platform::Backend;
+use crate::platform::backend::Backend;
 use crate::platform::document::entities::Entities;
 use crate::platform::document::route::backends;
 use crate::platform::document::text;

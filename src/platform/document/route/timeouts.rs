@@ -2,8 +2,8 @@
 
 use crate::document::Fault;
 use crate::document::Mapping;
-use crate::platform::Timeouts;
 use crate::platform::document::text;
+use crate::platform::traffic::Timeouts;
 
 pub(super) fn read(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Timeouts {
     let Some(at) = fields.optional("timeouts") else {

@@ -1,8 +1,8 @@
 //! How documents of kind `Backend` are read.
 
-use crate::platform::Host;
-use crate::platform::Scheme;
-use crate::platform::Trust;
+use crate::platform::backend::Host;
+use crate::platform::backend::Scheme;
+use crate::platform::backend::Trust;
 use crate::platform::document::tests::check;
 use crate::platform::document::tests::good;
 

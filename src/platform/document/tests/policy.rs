@@ -1,13 +1,13 @@
 //! How documents of kind `Policy` are read.
 
-use crate::platform::Cost;
-use crate::platform::Key;
-use crate::platform::Metadata;
 use crate::platform::PolicySpec;
-use crate::platform::RateLimit;
 use crate::platform::Scope;
 use crate::platform::document::tests::check;
 use crate::platform::document::tests::good;
+use crate::platform::limit::Cost;
+use crate::platform::limit::Key;
+use crate::platform::limit::Metadata;
+use crate::platform::limit::RateLimit;
 use crate::rule::limit::Unit;
 
 #[test]

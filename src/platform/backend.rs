@@ -1,0 +1,56 @@
+//! The services that requests are sent on to.
+
+use std::net::IpAddr;
+
+/// A service that requests are sent on to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Backend {
+    /// Its name.
+    pub name: String,
+    /// What it speaks.
+    pub scheme: Scheme,
+    /// At least one; hosts are all names or all addresses.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// What a backend speaks.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Scheme {
+    /// HTTP/1.1.
+    Http,
+    /// HTTP/1.1 in TLS.
+    Https(Trust),
+    /// gRPC: HTTP/2 in the clear.
+    Grpc,
+    /// gRPC in TLS.
+    Grpcs(Trust),
+}
+
+/// How the certificate of a backend is judged.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Trust {
+    /// The name sent, and expected in the certificate; none means the endpoint's own.
+    pub sni: Option<String>,
+    /// Whether any certificate will do.
+    pub insecure_skip_verify: bool,
+}
+
+/// One place where a backend listens.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Endpoint {
+    /// Where it is.
+    pub host: Host,
+    /// The port, not 0.
+    pub port: u16,
+    /// The zone that it is in, for routing that keeps near.
+    pub zone: Option<String>,
+}
+
+/// The place of an endpoint.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Host {
+    /// An address, neither loopback nor unspecified.
+    Address(IpAddr),
+    /// A DNS name of at least two labels.
+    Name(String),
+}

@@ -1,0 +1,52 @@
+//! How many requests may pass.
+
+use crate::rule::limit::Unit;
+
+/// So many requests per unit.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RateLimit {
+    /// How many requests pass in one unit; 0 refuses all.
+    pub requests: u32,
+    /// How many requests more a spike may hold, as long as the limit is kept on average; 0 for none.
+    pub burst: u32,
+    /// The unit.
+    pub unit: Unit,
+    /// What is counted apart.
+    pub key: Key,
+    /// Counts, but refuses nothing.
+    pub shadow: bool,
+    /// What a request costs.
+    pub cost: Cost,
+}
+
+/// What a limit counts apart.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Key {
+    /// Nothing: all requests share one count. Envoy Gateway keeps one for each listener, hostname
+    /// and method of a route, and none that is wider.
+    All,
+    /// Each client address.
+    ClientIp,
+    /// Each consumer, as the authentication of API keys names it; requests without one are not limited.
+    Consumer,
+    /// Each value of a header; requests without the header are not limited.
+    Header(String),
+}
+
+/// What a request costs.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Cost {
+    /// Hits charged before the request, 0 to only check; none means 1.
+    pub request: Option<u32>,
+    /// What is charged after the response.
+    pub response: Option<Metadata>,
+}
+
+/// A number in the metadata that Envoy's filters leave with a request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Metadata {
+    /// The filter's namespace.
+    pub namespace: String,
+    /// The key in it.
+    pub key: String,
+}
