@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod burst;
+pub mod cluster;
 pub mod emit;
 pub mod explain;
 pub mod filter;

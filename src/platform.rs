@@ -25,6 +25,9 @@ use crate::platform::hostname::Hostname;
 use crate::platform::limit::RateLimit;
 use crate::platform::security::Auth;
 use crate::platform::security::Cors;
+use crate::platform::traffic::CircuitBreaker;
+use crate::platform::traffic::Retry;
+use crate::platform::traffic::Timeout;
 use crate::platform::traffic::Timeouts;
 
 /// The active entities, each kind in the order of its names.
@@ -134,6 +137,10 @@ pub struct Route {
     pub tags: BTreeMap<String, String>,
     /// The limit that is written in the route itself.
     pub rate_limit: Option<RateLimit>,
+    /// Which of its failed requests are sent again, where no policy says it.
+    pub retry: Option<Retry>,
+    /// How long things may take on the way to its backends, where no policy says it.
+    pub timeout: Timeout,
 }
 
 impl Route {
@@ -265,6 +272,8 @@ pub struct Policy {
 /// What a policy says; of each type one is in force for a route.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum PolicySpec {
+    /// How much may be under way to backends.
+    CircuitBreaker(CircuitBreaker),
     /// What pages of other origins may do.
     Cors(Cors),
     /// Changes to the headers of requests.
@@ -273,6 +282,10 @@ pub enum PolicySpec {
     RateLimit(RateLimit),
     /// An answer that sends the client elsewhere.
     RequestRedirect(RequestRedirect),
+    /// Which failed requests are sent again.
+    Retry(Retry),
+    /// How long things may take on the way to backends.
+    Timeout(Timeout),
     /// Another host or path for the backend.
     UrlRewrite(UrlRewrite),
 }

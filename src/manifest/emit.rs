@@ -4,8 +4,10 @@
 //! its own that holds everything that is in force for it.
 
 mod backend;
+mod cluster;
 mod filter;
 mod gateway;
+mod rate_limit;
 mod route;
 mod security_policy;
 mod traffic_policy;
@@ -18,8 +20,8 @@ use crate::manifest::Metadata;
 use crate::manifest::Namespace;
 use crate::platform::ApiService;
 use crate::platform::Platform;
-use crate::platform::Policy;
 use crate::platform::effective::Effective;
+use crate::platform::effective::Source;
 
 /// The resources of a platform, in the order in which they are written.
 pub fn manifests(platform: &Platform, namespace: &Namespace) -> Vec<Manifest> {
@@ -42,8 +44,7 @@ pub fn manifests(platform: &Platform, namespace: &Namespace) -> Vec<Manifest> {
         if let Some(object) = security_policy::object(route, &effective, namespace) {
             manifests.push(Manifest::SecurityPolicy(object));
         }
-        if let Some(limit) = effective.rate_limit(route) {
-            let object = traffic_policy::object(route, &limit, namespace);
+        if let Some(object) = traffic_policy::object(route, &effective, namespace) {
             manifests.push(Manifest::BackendTrafficPolicy(object));
         }
     }
@@ -75,15 +76,16 @@ fn annotations(from: String) -> BTreeMap<String, String> {
     BTreeMap::from([(FROM.to_owned(), from)])
 }
 
-/// Where a resource comes from that has several sources: itself, then the policies.
-fn from_all(first: Option<String>, policies: &[Option<&Policy>]) -> String {
-    let policies = policies.iter().flatten();
-    let policies = policies.map(|policy| format!("Policy/{}", policy.name));
-    first
-        .into_iter()
-        .chain(policies)
-        .collect::<Vec<_>>()
-        .join(", ")
+/// Where a resource comes from that has several sources, each once.
+fn from_all<'p>(sources: impl IntoIterator<Item = Source<'p>>) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for source in sources {
+        let name = source.to_string();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
 }
 
 /// The labels of what belongs to an API service.

@@ -1,14 +1,20 @@
-//! `BackendTrafficPolicy` of Envoy Gateway, as far as it limits.
+//! `BackendTrafficPolicy` of Envoy Gateway.
 
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::manifest::ENVOY_GATEWAY;
 use crate::manifest::Spec;
+use crate::manifest::cluster::CircuitBreaker;
+use crate::manifest::cluster::HealthCheck;
+use crate::manifest::cluster::LoadBalancer;
+use crate::manifest::cluster::Retry;
+use crate::manifest::cluster::Timeout;
+use crate::manifest::gateway::GatewaySpec;
 use crate::manifest::route::HttpRouteSpec;
 
 /// What holds for the traffic of its targets.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackendTrafficPolicySpec {
     /// What it is for.
@@ -20,9 +26,21 @@ pub struct BackendTrafficPolicySpec {
     /// The limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+    /// What is sent again when it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Box<Retry>>,
     /// How long things may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Timeout>,
+    /// How much may be under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<CircuitBreaker>,
+    /// Which endpoint gets a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_balancer: Option<Box<LoadBalancer>>,
+    /// Which endpoints are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<Box<HealthCheck>>,
 }
 
 impl Spec for BackendTrafficPolicySpec {
@@ -46,45 +64,39 @@ pub struct TargetRef {
 }
 
 impl TargetRef {
+    /// A whole `Gateway`.
+    pub fn gateway(name: &str) -> Self {
+        Self::whole::<GatewaySpec>(name)
+    }
+
     /// A whole `HTTPRoute`.
     pub fn http_route(name: &str) -> Self {
+        Self::whole::<HttpRouteSpec>(name)
+    }
+
+    fn whole<S: Spec>(name: &str) -> Self {
         Self {
             group: "gateway.networking.k8s.io".to_owned(),
-            kind: HttpRouteSpec::KIND.to_owned(),
+            kind: S::KIND.to_owned(),
             name: name.to_owned(),
             section_name: None,
         }
     }
 }
 
-/// How long things may take.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Timeout {
-    /// For HTTP.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub http: Option<HttpTimeout>,
-}
-
-/// How long things of HTTP may take.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct HttpTimeout {
-    /// A request with its response.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_timeout: Option<String>,
-}
-
 /// The limits of a policy.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RateLimit {
-    /// `Global` or `Local`; newer versions need it no more.
+    /// `Global` or `Local`, and then the other limits are not looked at; none means both.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub limit_type: Option<String>,
     /// The limits that all of Envoy's instances hold together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub global: Option<GlobalRateLimit>,
+    /// The limits that each of Envoy's instances holds alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<LocalRateLimit>,
 }
 
 /// The limits that all of Envoy's instances hold together.
@@ -92,6 +104,15 @@ pub struct RateLimit {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GlobalRateLimit {
     /// The limits; each that selects a request counts it.
+    pub rules: Vec<RateLimitRule>,
+}
+
+/// The limits that each of Envoy's instances holds alone.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LocalRateLimit {
+    /// The limits, of which at most one is for every request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RateLimitRule>,
 }
 

@@ -2,6 +2,12 @@
 
 use std::net::IpAddr;
 
+use crate::platform::traffic::CircuitBreaker;
+use crate::platform::traffic::HealthCheck;
+use crate::platform::traffic::LoadBalancer;
+use crate::platform::traffic::Retry;
+use crate::platform::traffic::Timeout;
+
 /// A service that requests are sent on to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Backend {
@@ -11,6 +17,16 @@ pub struct Backend {
     pub scheme: Scheme,
     /// At least one; hosts are all names or all addresses.
     pub endpoints: Vec<Endpoint>,
+    /// Which failed requests to it are sent again, where no route or policy says it.
+    pub retry: Option<Retry>,
+    /// How long things may take on the way to it, where no route or policy says it.
+    pub timeout: Timeout,
+    /// How much may be under way to it, where no policy says it.
+    pub circuit_breaker: Option<CircuitBreaker>,
+    /// Which endpoint gets a request; none leaves it to Envoy Gateway.
+    pub load_balancer: Option<LoadBalancer>,
+    /// How endpoints are found that do not work; none means that they are not looked for.
+    pub health_check: Option<HealthCheck>,
 }
 
 /// What a backend speaks.

@@ -17,6 +17,7 @@ mod rate_limit;
 mod route;
 mod service;
 mod text;
+mod traffic;
 
 use std::sync::Arc;
 

@@ -5,8 +5,11 @@
 //! priority 0 and the route's name, and wins over a policy of the same priority and name. The loser
 //! is overridden, not added.
 
+pub mod traffic;
+
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::fmt;
 use std::mem::discriminant;
 use std::sync::Arc;
 
@@ -22,12 +25,23 @@ use crate::platform::limit::RateLimit;
 use crate::platform::security::Cors;
 
 /// What is in force for a route, with where it is written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Debug, Eq, PartialEq)]
 pub struct InForce<'p, T> {
-    /// The policy, or none when the route itself says it.
-    pub policy: Option<&'p Policy>,
+    /// The entity that says it.
+    pub source: Source<'p>,
     /// What it says.
     pub spec: &'p T,
+}
+
+/// An entity that something is written in, by name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Source<'p> {
+    /// A backend.
+    Backend(&'p str),
+    /// A policy.
+    Policy(&'p str),
+    /// A route.
+    Route(&'p str),
 }
 
 /// The policies of a platform, ready to be asked route by route.
@@ -121,15 +135,50 @@ impl<'p> Effective<'p> {
         if let Some(spec) = inline {
             let rank_of_inline = rank(0, &route.name);
             if own.is_none_or(|(own, _)| rank_of_inline <= rank(own.priority, &own.name)) {
-                return Some(InForce { policy: None, spec });
+                return Some(InForce::new(Source::Route(&route.name), spec));
             }
         }
         let service = || winner(Covered::Service(&route.api_service.name));
         let (policy, spec) = own.or_else(service).or_else(|| winner(Covered::Global))?;
-        Some(InForce {
-            policy: Some(policy),
-            spec,
-        })
+        Some(InForce::new(Source::Policy(&policy.name), spec))
+    }
+}
+
+// === impl InForce ===
+
+impl<'p, T> InForce<'p, T> {
+    fn new(source: Source<'p>, spec: &'p T) -> Self {
+        Self { source, spec }
+    }
+}
+
+impl<T> Clone for InForce<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for InForce<'_, T> {}
+
+// === impl Source ===
+
+impl<'p> Source<'p> {
+    /// The name of the entity.
+    pub fn name(self) -> &'p str {
+        let (Self::Backend(name) | Self::Policy(name) | Self::Route(name)) = self;
+        name
+    }
+}
+
+/// As `Kind/name`.
+impl fmt::Display for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self {
+            Self::Backend(_) => "Backend",
+            Self::Policy(_) => "Policy",
+            Self::Route(_) => "Route",
+        };
+        write!(f, "{kind}/{}", self.name())
     }
 }
 

@@ -16,6 +16,21 @@ pub struct Span {
 pub struct InvalidSpan(String);
 
 impl Span {
+    /// How many milliseconds [`Span::of_millis`] takes: about a day.
+    pub const MAX_MILLIS: u32 = 99_999_999;
+
+    /// So many milliseconds, at most [`Span::MAX_MILLIS`], written with as few numbers as can be.
+    pub fn of_millis(millis: u32) -> Self {
+        let millis = millis.min(Self::MAX_MILLIS);
+        let text = match (millis / 1_000, millis % 1_000) {
+            (seconds, 0) => format!("{seconds}s"),
+            (seconds, _) if seconds < 100 => format!("{millis}ms"),
+            (seconds, rest) => format!("{seconds}s{rest}ms"),
+        };
+        let length = Duration::from_millis(u64::from(millis));
+        Self { text, length }
+    }
+
     /// The length as it is written.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -103,6 +118,24 @@ mod tests {
             "1s1s1s1s1s",
         ] {
             check(text, None);
+        }
+    }
+
+    #[test]
+    fn milliseconds_are_written_as_a_length() {
+        for (millis, text) in [
+            (0, "0s"),
+            (1, "1ms"),
+            (999, "999ms"),
+            (30_000, "30s"),
+            (1_500, "1500ms"),
+            (99_999, "99999ms"),
+            (100_001, "100s1ms"),
+            (99_999_999, "99999s999ms"),
+        ] {
+            let span = Span::of_millis(millis);
+            assert_eq!(span.as_str(), text);
+            assert_eq!(Span::try_from(text), Ok(span));
         }
     }
 

@@ -5,10 +5,10 @@ use crate::manifest::filter::PathModifier;
 use crate::manifest::filter::PathModifierType;
 use crate::manifest::filter::RouteFilter;
 use crate::manifest::filter::RouteFilterType;
-use crate::platform::Policy;
 use crate::platform::Route;
 use crate::platform::effective::Effective;
 use crate::platform::effective::InForce;
+use crate::platform::effective::Source;
 use crate::platform::filter::Header;
 use crate::platform::filter::HeaderModifier;
 use crate::platform::filter::PathRewrite;
@@ -32,13 +32,12 @@ impl<'p> Filters<'p> {
         }
     }
 
-    /// The policies that say so.
-    pub(super) fn policies(&self) -> [Option<&'p Policy>; 3] {
-        [
-            self.modifier.as_ref().and_then(|it| it.policy),
-            self.rewrite.as_ref().and_then(|it| it.policy),
-            self.redirect.as_ref().and_then(|it| it.policy),
-        ]
+    /// What says so.
+    pub(super) fn sources(&self) -> impl Iterator<Item = Source<'p>> {
+        let modifier = self.modifier.map(|it| it.source);
+        let rewrite = self.rewrite.map(|it| it.source);
+        let redirect = self.redirect.map(|it| it.source);
+        [modifier, rewrite, redirect].into_iter().flatten()
     }
 
     /// Whether the prefix that matches is replaced by another.

@@ -25,6 +25,7 @@ use crate::platform::QueryValue;
 use crate::platform::Route;
 use crate::platform::WeightedBackend;
 use crate::platform::effective::Effective;
+use crate::platform::effective::Source;
 use crate::platform::span::Span;
 use crate::platform::traffic::Timeouts;
 
@@ -34,7 +35,8 @@ pub(super) fn object(
     namespace: &Namespace,
 ) -> Object<HttpRouteSpec> {
     let filters = Filters::of(route, effective);
-    let from = from_all(Some(format!("Route/{}", route.name)), &filters.policies());
+    let own = Source::Route(&route.name);
+    let from = from_all([own].into_iter().chain(filters.sources()));
     let mut metadata = metadata(&route.name, namespace, from);
     metadata.labels.extend(service_labels(&route.api_service));
     metadata.labels.extend(route.tags.clone());

@@ -26,6 +26,7 @@ use crate::platform::Route;
 use crate::platform::backend::Backend;
 use crate::platform::backend::Scheme;
 use crate::platform::effective::Effective;
+use crate::platform::effective::Source;
 use crate::platform::security::ApiKey;
 use crate::platform::security::Auth;
 use crate::platform::security::CONSUMER;
@@ -46,11 +47,8 @@ pub(super) fn object(
     if cors.is_none() && route.auth.is_none() {
         return None;
     }
-    let own = route
-        .auth
-        .is_some()
-        .then(|| format!("Route/{}", route.name));
-    let from = from_all(own, &[cors.as_ref().and_then(|it| it.policy)]);
+    let own = route.auth.is_some().then_some(Source::Route(&route.name));
+    let from = from_all([own, cors.map(|it| it.source)].into_iter().flatten());
     let mut metadata = metadata(&route.name, namespace, from);
     metadata.labels.extend(service_labels(&route.api_service));
     let mut spec = SecurityPolicySpec {

@@ -7,7 +7,8 @@ use crate::platform::Policy;
 use crate::platform::Route;
 use crate::platform::document::entities::Entities;
 use crate::platform::effective::Effective;
-use crate::platform::effective::InForce;
+use crate::platform::effective::Source;
+use crate::platform::effective::traffic::Traffic;
 use crate::platform::filter::PathRewrite;
 use crate::platform::limit::Key;
 use crate::platform::order;
@@ -24,6 +25,7 @@ pub(super) fn check(
     for route in &platform.routes {
         let mut messages = filters(&effective, route, policies.are_whole());
         messages.extend(consumer(&effective, route));
+        messages.extend(backends(&effective, route));
         for message in messages {
             faults.extend(routes.fault(&route.name, message));
         }
@@ -70,7 +72,7 @@ fn filters(effective: &Effective<'_>, route: &Route, is_whole: bool) -> Vec<Stri
         messages.push("`backend_refs` is missing, and no request-redirect is in force".to_owned());
     }
     if let Some(redirect) = &redirect {
-        let redirect = name(redirect);
+        let redirect = redirect.source.name();
         if !route.backends.is_empty() {
             messages.push(format!(
                 "route `{}` has `backend_refs`, but the request-redirect `{redirect}` is in force \
@@ -82,7 +84,7 @@ fn filters(effective: &Effective<'_>, route: &Route, is_whole: bool) -> Vec<Stri
             messages.push(format!(
                 "the request-redirect `{redirect}` and the url-rewrite `{}` are both in force for \
                  route `{}`: expected one of them",
-                name(rewrite),
+                rewrite.source.name(),
                 route.name
             ));
         }
@@ -94,7 +96,7 @@ fn filters(effective: &Effective<'_>, route: &Route, is_whole: bool) -> Vec<Stri
         messages.push(format!(
             "the url-rewrite `{}` replaces a prefix, but route `{}` has no `path_prefix`: expected \
              type ReplaceFullPath",
-            name(rewrite),
+            rewrite.source.name(),
             route.name
         ));
     }
@@ -108,15 +110,30 @@ fn consumer(effective: &Effective<'_>, route: &Route) -> Option<String> {
     if limit.spec.key != Key::Consumer || matches!(route.auth, Some(Auth::ApiKey(_))) {
         return None;
     }
-    let policy = limit
-        .policy
-        .map(|policy| format!(" of policy `{}`", policy.name));
+    let policy = match limit.source {
+        Source::Policy(name) => format!(" of policy `{name}`"),
+        Source::Backend(_) | Source::Route(_) => String::new(),
+    };
     Some(format!(
-        "the limit{} is for each consumer, whom only `auth_mode: apikey` names",
-        policy.unwrap_or_default()
+        "the limit{policy} is for each consumer, whom only `auth_mode: apikey` names"
     ))
 }
 
-fn name<'p, T>(in_force: &InForce<'p, T>) -> &'p str {
-    in_force.policy.map_or("", |policy| policy.name.as_str())
+/// Backends of a route that say different things of what the route can have one of only.
+fn backends(effective: &Effective<'_>, route: &Route) -> Option<String> {
+    let disagreements = Traffic::of(route, effective).disagreements;
+    let said = disagreements.iter().map(|it| {
+        let (field, first, other) = (it.field, it.first, it.other);
+        format!("`{field}` (`{first}`, `{other}`)")
+    });
+    let said: Vec<String> = said.collect();
+    if said.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "the backends of route `{}` differ in {}, of which Envoy Gateway has one for a route: \
+         expected the same in each backend, or several routes",
+        route.name,
+        said.join(", ")
+    ))
 }

@@ -12,43 +12,55 @@ use crate::platform::backend::Scheme;
 use crate::platform::backend::Trust;
 use crate::platform::document::entities::Read;
 use crate::platform::document::text;
+use crate::platform::document::traffic::circuit_breaker;
+use crate::platform::document::traffic::health_check;
+use crate::platform::document::traffic::load_balancer;
+use crate::platform::document::traffic::retry;
+use crate::platform::document::traffic::timeout;
 use crate::platform::hostname::is_dns_name;
 
 pub(super) fn read(name: &str, fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Read<Backend> {
     let scheme = scheme(fields, faults);
     let endpoints = endpoints(fields, faults);
-    for key in [
-        "lb_policy",
-        "consistent_hash",
-        "connect_timeout_ms",
-        "timeout_ms",
-        "idle_timeout_ms",
-        "health_check",
-        "circuit_breaker",
-        "retry",
-    ] {
-        fields.unsupported(key, faults);
-    }
+    let n_faults = faults.len();
+    let load_balancer = load_balancer::read(fields, faults);
+    let timeout = timeout::milliseconds(fields, faults);
+    let health_check = fields.optional("health_check");
+    let health_check = health_check.and_then(|at| health_check::read(&at, faults));
+    let breaker = fields.optional("circuit_breaker");
+    let circuit_breaker = breaker.and_then(|at| circuit_breaker::read(&at, faults));
+    let retry = fields.optional("retry");
+    let retry = retry.and_then(|at| retry::read(&at, faults));
+    // Backends are compared with each other, so that half of one would make faults of its own.
+    let is_whole = faults.len() == n_faults;
     let is_active = text::status(fields, faults);
-    let entity = scheme.zip(endpoints).and_then(|(scheme, endpoints)| {
-        let has_names = is_name(&endpoints[0]);
-        if let Scheme::Https(trust) | Scheme::Grpcs(trust) = &scheme
-            && trust.sni.is_none()
-            && !trust.insecure_skip_verify
-            && !has_names
-        {
-            let message =
-                "endpoints that are addresses need `tls.sni`: the name in their certificate";
-            faults.push(fields.at().fault(message));
-            return None;
-        }
-        let name = name.to_owned();
-        Some(Backend {
-            name,
-            scheme,
-            endpoints,
-        })
-    });
+    let entity = scheme
+        .zip(endpoints)
+        .filter(|_| is_whole)
+        .and_then(|(scheme, endpoints)| {
+            let has_names = is_name(&endpoints[0]);
+            if let Scheme::Https(trust) | Scheme::Grpcs(trust) = &scheme
+                && trust.sni.is_none()
+                && !trust.insecure_skip_verify
+                && !has_names
+            {
+                let message =
+                    "endpoints that are addresses need `tls.sni`: the name in their certificate";
+                faults.push(fields.at().fault(message));
+                return None;
+            }
+            let name = name.to_owned();
+            Some(Backend {
+                name,
+                scheme,
+                endpoints,
+                retry,
+                timeout,
+                circuit_breaker,
+                load_balancer,
+                health_check,
+            })
+        });
     Read { entity, is_active }
 }
 

@@ -17,6 +17,9 @@ use crate::platform::document::entities::Read;
 use crate::platform::document::filter;
 use crate::platform::document::rate_limit;
 use crate::platform::document::text;
+use crate::platform::document::traffic::circuit_breaker;
+use crate::platform::document::traffic::retry;
+use crate::platform::document::traffic::timeout;
 
 /// What policies can be for.
 #[derive(Clone, Copy)]
@@ -40,6 +43,7 @@ pub(super) fn read(
     let spec = fields.required("spec", faults);
     // The spec of another type would only seem to be full of unknown keys.
     let spec = spec.zip(kind).and_then(|(at, kind)| match kind {
+        Type::CircuitBreaker => circuit_breaker::read(&at, faults).map(PolicySpec::CircuitBreaker),
         Type::Cors => cors::read(&at, faults).map(PolicySpec::Cors),
         Type::HeaderModifier => {
             filter::header_modifier(&at, faults).map(PolicySpec::HeaderModifier)
@@ -48,6 +52,8 @@ pub(super) fn read(
         Type::RequestRedirect => {
             filter::request_redirect(&at, faults).map(PolicySpec::RequestRedirect)
         }
+        Type::Retry => retry::read(&at, faults).map(PolicySpec::Retry),
+        Type::Timeout => timeout::read(&at, faults).map(PolicySpec::Timeout),
         Type::UrlRewrite => filter::url_rewrite(&at, faults).map(PolicySpec::UrlRewrite),
     });
     let is_active = is_enabled && target.as_ref().is_none_or(|target| target.is_active);
@@ -63,29 +69,29 @@ pub(super) fn read(
 
 #[derive(Clone, Copy)]
 enum Type {
+    CircuitBreaker,
     Cors,
     HeaderModifier,
     RateLimit,
     RequestRedirect,
+    Retry,
+    Timeout,
     UrlRewrite,
 }
 
 fn policy_type(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Type> {
     let at = fields.required("type", faults)?;
-    text::supported(
-        &at,
-        &[
-            ("rate-limit", Some(Type::RateLimit)),
-            ("cors", Some(Type::Cors)),
-            ("retry", None),
-            ("timeout", None),
-            ("circuit-breaker", None),
-            ("header-modifier", Some(Type::HeaderModifier)),
-            ("url-rewrite", Some(Type::UrlRewrite)),
-            ("request-redirect", Some(Type::RequestRedirect)),
-        ],
-        faults,
-    )
+    let names = [
+        ("rate-limit", Type::RateLimit),
+        ("cors", Type::Cors),
+        ("retry", Type::Retry),
+        ("timeout", Type::Timeout),
+        ("circuit-breaker", Type::CircuitBreaker),
+        ("header-modifier", Type::HeaderModifier),
+        ("url-rewrite", Type::UrlRewrite),
+        ("request-redirect", Type::RequestRedirect),
+    ];
+    at.one_of(&names, faults)
 }
 
 /// What a policy is for, as far as it has been found.

@@ -20,6 +20,7 @@ use crate::platform::document::entities::Read;
 use crate::platform::document::rate_limit;
 use crate::platform::document::text;
 use crate::platform::document::text::at_most;
+use crate::platform::document::traffic::retry;
 use crate::platform::hostname::Hostname;
 
 /// What routes refer to.
@@ -60,9 +61,9 @@ pub(super) fn read(
     let priority = priority.and_then(|at| text::priority(&at, faults));
     let timeouts = timeouts::read(fields, faults);
     let auth = auth::read(surroundings.backends, is_active, fields, faults);
-    for key in ["retry", "timeout"] {
-        fields.unsupported(key, faults);
-    }
+    let retry = fields.optional("retry");
+    let retry = retry.and_then(|at| retry::read(&at, faults));
+    let timeout = timeouts::inline(&timeouts, fields, faults);
     let build = || {
         Some(Route {
             name: name.to_owned(),
@@ -80,6 +81,8 @@ pub(super) fn read(
             auth: auth?,
             tags,
             rate_limit: limit,
+            retry,
+            timeout,
         })
     };
     let entity = build();

@@ -6,6 +6,7 @@ mod gateway;
 mod policy;
 mod route;
 mod security;
+mod traffic;
 
 use std::sync::Arc;
 

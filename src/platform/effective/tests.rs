@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::document::node;
 use crate::platform::document;
 use crate::platform::effective::Effective;
+use crate::platform::effective::Source;
 
 const ROUTE: &str = "
 {kind: Gateway, name: gw, listeners: [{name: http, port: 80, protocol: HTTP}]}
@@ -110,6 +111,9 @@ fn check(inline: &str, policies: &str, expected: Option<&str>) {
     let platform = document::read(&[(file, nodes)], &mut faults);
     assert_eq!(faults, []);
     let limit = Effective::new(&platform).rate_limit(&platform.routes[0]);
-    let actual = limit.map(|it| it.policy.map_or("itself", |policy| policy.name.as_str()));
+    let actual = limit.map(|it| match it.source {
+        Source::Route(_) => "itself",
+        source => source.name(),
+    });
     assert_eq!(actual, expected);
 }

@@ -198,10 +198,73 @@ fn backend() -> impl Strategy<Value = String> {
     let scheme = prop::sample::select(vec!["http", "https", "grpc", "grpcs"]);
     let endpoint = (word(), 1..u16::MAX)
         .prop_map(|(host, port)| format!("{{host: {host}.example.com, port: {port}}}"));
-    (scheme, prop::collection::vec(endpoint, 1..4)).prop_map(|(scheme, endpoints)| {
+    let balancer = prop_oneof![
+        prop::sample::select(vec!["RoundRobin", "LeastRequest", "Random"])
+            .prop_map(|it| format!("lb_policy: {it}")),
+        prop::sample::select(vec![
+            "type: SourceIP",
+            "type: Header, header_name: x-u",
+            "type: Cookie, name: c",
+            "type: Cookie, name: c, ttl: 0s",
+        ])
+        .prop_map(|it| format!("lb_policy: ConsistentHash, consistent_hash: {{{it}}}")),
+    ];
+    let check = prop::sample::select(vec![
+        "type: TCP",
+        "type: GRPC",
+        "type: GRPC, grpc: {service: s}",
+        "type: HTTP, http: {path: '/a?b=c'}",
+        "type: HTTP, http: {path: /, expected_statuses: [100, 599]}",
+    ]);
+    let fields = vec![
+        balancer.boxed(),
+        (check, 1..99_999_u32, 1..=i32::MAX)
+            .prop_map(|(it, span, threshold)| {
+                format!(
+                    "health_check: {{{it}, interval: {span}ms, timeout: {span}s, \
+                     healthy_threshold: {threshold}, unhealthy_threshold: 1}}"
+                )
+            })
+            .boxed(),
+        circuit_breaker()
+            .prop_map(|it| format!("circuit_breaker: {it}"))
+            .boxed(),
+        retry().prop_map(|it| format!("retry: {it}")).boxed(),
+        (1..99_999_999_u32)
+            .prop_map(|it| format!("connect_timeout_ms: {it}"))
+            .boxed(),
+        (0..99_999_999_u32)
+            .prop_map(|it| format!("timeout_ms: {it}, idle_timeout_ms: {it}"))
+            .boxed(),
+    ];
+    let endpoints = prop::collection::vec(endpoint, 1..4);
+    (scheme, endpoints, subset(fields)).prop_map(|(scheme, endpoints, fields)| {
         let endpoints = endpoints.join(", ");
-        format!("{{kind: Backend, name: up, scheme: {scheme}, endpoints: [{endpoints}]}}")
+        format!("{{kind: Backend, name: up, scheme: {scheme}, endpoints: [{endpoints}]{fields}}}")
     })
+}
+
+fn circuit_breaker() -> impl Strategy<Value = String> {
+    (any::<u32>(), any::<u32>())
+        .prop_map(|(a, b)| format!("{{max_connections: {a}, max_retries: {b}, max_requests: {b}}}"))
+}
+
+fn retry() -> impl Strategy<Value = String> {
+    let fields = vec![
+        (0..=i32::MAX)
+            .prop_map(|it| format!("num_retries: {it}"))
+            .boxed(),
+        prop::sample::subsequence(vec!["5xx", "reset", "unavailable", "503", "429"], 1..5)
+            .prop_map(|it| format!("retry_on: [{}]", it.join(", ")))
+            .boxed(),
+        span()
+            .prop_map(|it| format!("per_try_timeout: {it}s"))
+            .boxed(),
+        (1..9_999_u32)
+            .prop_map(|it| format!("backoff: {{base_interval: {it}ms, max_interval: {it}s}}"))
+            .boxed(),
+    ];
+    subset(fields).prop_map(|fields| format!("{{{}}}", fields.trim_start_matches(", ")))
 }
 
 /// The path of a route, and the rest of it.
@@ -229,6 +292,16 @@ fn route() -> impl Strategy<Value = (String, String)> {
             })
             .boxed(),
     ];
+    let fields = [
+        fields,
+        vec![
+            retry().prop_map(|it| format!("retry: {it}")).boxed(),
+            (0..99_999_u32)
+                .prop_map(|it| format!("timeout: {{idle_timeout: {it}s}}"))
+                .boxed(),
+        ],
+    ]
+    .concat();
     let auth = prop_oneof![
         Just("auth_mode: none".to_owned()),
         Just("auth_mode: apikey, auth_config: {backend: up, header: x-api-key}".to_owned()),
@@ -277,7 +350,14 @@ fn policy() -> impl Strategy<Value = String> {
     let rewrite = word().prop_map(|it| {
         format!("type: url-rewrite, spec: {{hostname: {it}.example.com, path: {{type: ReplaceFullPath, value: /{it}}}}}")
     });
-    let spec = prop_oneof![limit, cors, modifier, rewrite];
+    let retry = retry().prop_map(|it| format!("type: retry, spec: {it}"));
+    let timeout = (0..99_999_u32, 1..99_999_u32).prop_map(|(request, connect)| {
+        format!(
+            "type: timeout, spec: {{request_timeout: {request}h, connect_timeout: {connect}ms}}"
+        )
+    });
+    let breaker = circuit_breaker().prop_map(|it| format!("type: circuit-breaker, spec: {it}"));
+    let spec = prop_oneof![limit, cors, modifier, rewrite, retry, timeout, breaker];
     (scope, 0..3_u32, any::<bool>(), spec).prop_map(|(scope, priority, is_enabled, spec)| {
         format!("{scope}, priority: {priority}, enabled: {is_enabled}, {spec}")
     })

@@ -1,8 +1,10 @@
-//! `timeouts` of a route.
+//! `timeouts` of a route, which are Gateway API's, and `timeout`, which is Envoy Gateway's.
 
 use crate::document::Fault;
 use crate::document::Mapping;
 use crate::platform::document::text;
+use crate::platform::document::traffic::timeout;
+use crate::platform::traffic::Timeout;
 use crate::platform::traffic::Timeouts;
 
 pub(super) fn read(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Timeouts {
@@ -29,4 +31,25 @@ pub(super) fn read(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Timeout
         request,
         backend_request,
     }
+}
+
+/// `timeout`, which has to agree with `timeouts` about what both can say.
+pub(super) fn inline(
+    timeouts: &Timeouts,
+    fields: &mut Mapping<'_>,
+    faults: &mut Vec<Fault>,
+) -> Timeout {
+    let Some(at) = fields.optional("timeout") else {
+        return Timeout::default();
+    };
+    let timeout = timeout::read(&at, faults).unwrap_or_default();
+    if let (Some(here), Some(there)) = (&timeout.request, &timeouts.request)
+        && here.length() != there.length()
+    {
+        faults.push(at.fault(format!(
+            "`request_timeout` is `{here}`, but `timeouts.request` is `{there}`: expected one of \
+             them"
+        )));
+    }
+    timeout
 }
