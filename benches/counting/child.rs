@@ -5,6 +5,7 @@ use std::io::BufReader;
 use std::io::Read;
 use std::net::Ipv4Addr;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
@@ -12,16 +13,63 @@ use std::thread;
 
 /// Killed when dropped.
 #[derive(Debug)]
-pub(crate) struct Server(Child);
+pub(crate) struct Server {
+    child: Child,
+    address: String,
+}
 
 impl Server {
-    /// Starts a program and waits until it writes a line with `ready`, to either stream; `None`
-    /// when it cannot be started.
-    pub(crate) fn start(command: &mut Command, ready: &str) -> Option<Self> {
+    /// A Redis that keeps nothing on disk; none where there is no `redis-server`.
+    pub(crate) fn redis() -> Option<Self> {
+        let port = free_port();
+        Self::start(
+            Command::new("redis-server")
+                .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+                .args(["--save", "", "--appendonly", "no"]),
+            "Ready to accept connections",
+            port,
+        )
+    }
+
+    /// The service with these rules and this store.
+    pub(crate) fn slidegate(store: &str, rules: &Path) -> Self {
+        let port = free_port();
+        let server = Self::start(
+            Command::new(env!("CARGO_BIN_EXE_slidegate"))
+                .args(["serve", "--store", store, "--rules"])
+                .arg(rules)
+                .args(["--grpc-addr", &format!("127.0.0.1:{port}")])
+                .args(["--http-addr", "127.0.0.1:0", "--debug-addr", "127.0.0.1:0"])
+                .args(["--metrics-addr", "127.0.0.1:0"]),
+            "listening",
+            port,
+        );
+        server.expect("the binary is built")
+    }
+
+    /// The server of `null.rs`: this program again.
+    pub(crate) fn null() -> Self {
+        let port = free_port();
+        let this = std::env::current_exe().expect("it runs");
+        let server = Self::start(
+            Command::new(this).args(["null", &format!("127.0.0.1:{port}")]),
+            "listening",
+            port,
+        );
+        server.expect("it can be run again")
+    }
+
+    /// Starts a program and waits until it writes a line with `ready`, to either stream; none when
+    /// it cannot be started.
+    fn start(command: &mut Command, ready: &str, port: u16) -> Option<Self> {
         let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().ok()?;
         let stdout = child.stdout.take().expect("it is piped");
         let stderr = child.stderr.take().expect("it is piped");
+        let server = Self {
+            child,
+            address: format!("127.0.0.1:{port}"),
+        };
         let (sender, receiver) = std::sync::mpsc::channel();
         follow(stdout, sender.clone());
         follow(stderr, sender);
@@ -30,31 +78,27 @@ impl Server {
             lines.any(|line| line.contains(ready)),
             "{command:?} ended before it was ready"
         );
-        Some(Self(child))
+        Some(server)
     }
 
-    /// A Redis that keeps nothing on disk, and its port.
-    pub(crate) fn redis() -> Option<(Self, u16)> {
-        let port = free_port();
-        let server = Self::start(
-            Command::new("redis-server")
-                .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
-                .args(["--save", "", "--appendonly", "no"]),
-            "Ready to accept connections",
-        )?;
-        Some((server, port))
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         // It may have ended by itself.
-        drop(self.0.kill());
-        drop(self.0.wait());
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
-pub(crate) fn free_port() -> u16 {
+fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a free port");
     let address = listener.local_addr().expect("it is bound");
     address.port()

@@ -1,9 +1,9 @@
 //! A whole call: client, wire, limiter, store and back, all on one machine.
 
-use std::process::Command;
 use std::time::Duration;
 
 use criterion::Criterion;
+use criterion::Throughput;
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::Entry;
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitRequest;
@@ -13,12 +13,8 @@ use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 use tonic::transport::Endpoint;
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 
 use crate::child::Server;
-use crate::child::free_port;
 use crate::memory::RULES;
 use crate::now;
 
@@ -26,37 +22,32 @@ type Client = RateLimitServiceClient<Channel>;
 
 /// The calls on Redis are left out where there is no `redis-server`.
 pub(crate) fn bench(criterion: &mut Criterion) {
-    let memory = "memory".to_owned();
-    bench_on(criterion, "call_on_memory", &memory);
-    if let Some((_redis, port)) = Server::redis() {
-        bench_on(
-            criterion,
-            "call_on_redis",
-            &format!("redis://127.0.0.1:{port}/0"),
-        );
+    let rules = NamedTempFile::with_suffix(".yaml").expect("there is room");
+    std::fs::write(rules.path(), RULES).expect("there is room");
+    bench_on(criterion, "call_on_null", &Server::null(), &["vast"]);
+    let keys = ["vast", "tiny"];
+    let service = Server::slidegate("memory", rules.path());
+    bench_on(criterion, "call_on_memory", &service, &keys);
+    if let Some(redis) = Server::redis() {
+        let url = format!("redis://{}/0", redis.address());
+        let service = Server::slidegate(&url, rules.path());
+        bench_on(criterion, "call_on_redis", &service, &keys);
     }
 }
 
-fn bench_on(criterion: &mut Criterion, group: &str, store: &str) {
+fn bench_on(criterion: &mut Criterion, group: &str, server: &Server, keys: &[&'static str]) {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime needs nothing");
-    let (_service, _rules, port) = service(store);
-    let connect = || runtime.block_on(connect(port));
+    let connect = || runtime.block_on(connect(server.address()));
     let clients: Vec<_> = (0..CONNECTIONS).map(|_| connect()).collect();
     let mut group = criterion.benchmark_group(group);
-    for (name, key, streams) in [
-        ("admitted_hot_key_one_at_a_time", "vast", 1),
-        ("refused_hot_key_one_at_a_time", "tiny", 1),
-        (
-            "admitted_hot_key_200_at_once",
-            "vast",
-            CONNECTIONS * STREAMS,
-        ),
-        ("refused_hot_key_200_at_once", "tiny", CONNECTIONS * STREAMS),
-    ] {
-        group.bench_function(name, |bencher| {
-            bencher.iter_custom(|n| runtime.block_on(call_all(&clients, key, n, streams)));
-        });
+    group.throughput(Throughput::Elements(1));
+    for key in keys {
+        for (name, streams) in [("one_at_a_time", 1), ("200_at_once", CONNECTIONS * STREAMS)] {
+            group.bench_function(format!("{key}_{name}"), |bencher| {
+                bencher.iter_custom(|n| runtime.block_on(call_all(&clients, key, n, streams)));
+            });
+        }
     }
     group.finish();
 }
@@ -96,42 +87,15 @@ fn request(key: &str) -> RateLimitRequest {
     }
 }
 
-async fn connect(port: u16) -> Client {
-    let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}"));
+async fn connect(address: &str) -> Client {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"));
     let channel = endpoint.expect("the address is right").connect().await;
-    let channel = channel.expect("the service listens");
-    wait_until_it_serves(channel.clone()).await;
-    RateLimitServiceClient::new(channel)
-}
-
-async fn wait_until_it_serves(channel: Channel) {
-    let all = HealthCheckRequest::default();
-    let watch = HealthClient::new(channel).watch(all).await;
-    let mut watch = watch.expect("the service answers").into_inner();
-    while let Ok(Some(health)) = watch.message().await {
-        if health.status() == ServingStatus::Serving {
-            return;
-        }
+    let mut client = Client::new(channel.expect("the service listens"));
+    // The service listens before its store answers.
+    while client.should_rate_limit(request("tiny")).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("the service ended");
-}
-
-/// The service with its rule file and its gRPC port.
-fn service(store: &str) -> (Server, NamedTempFile, u16) {
-    let rules = NamedTempFile::with_suffix(".yaml").expect("there is room");
-    std::fs::write(rules.path(), RULES).expect("there is room");
-    let port = free_port();
-    let server = Server::start(
-        Command::new(env!("CARGO_BIN_EXE_slidegate"))
-            .args(["serve", "--store", store])
-            .arg("--rules")
-            .arg(rules.path())
-            .args(["--grpc-addr", &format!("127.0.0.1:{port}")])
-            .args(["--http-addr", "127.0.0.1:0", "--debug-addr", "127.0.0.1:0"])
-            .args(["--metrics-addr", "127.0.0.1:0"]),
-        "listening",
-    );
-    (server.expect("the binary is built"), rules, port)
+    client
 }
 
 const CONNECTIONS: usize = 4;

@@ -1,17 +1,35 @@
-//! What a decision costs: on the memory store, on Redis, and as a whole gRPC call.
+//! What a decision costs.
 //!
-//! `cargo bench --bench counting`; each figure is time per decision.
+//! - `cargo bench --bench counting`: time per decision on the memory store, on Redis, and as a whole
+//!   gRPC call, beside a server that answers without looking;
+//! - `cargo bench --bench counting -- served`: the service and Redis as processes, in tables;
+//! - `cargo bench --bench counting -- null 127.0.0.1:8082`: only the server that does not look.
+
+#![expect(clippy::print_stdout, reason = "tables are what it is for")]
 
 mod child;
 mod grpc;
 mod memory;
+mod null;
 mod redis;
+mod served;
 
+use std::error::Error;
 use std::time::Instant;
 
 use criterion::Criterion;
 
-fn main() {
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["null", address, ..] => return null::serve(address.parse()?),
+        ["served", ..] => served::measure(),
+        _ => criterion(),
+    }
+    Ok(())
+}
+
+fn criterion() {
     let mut criterion = Criterion::default().configure_from_args();
     memory::bench(&mut criterion);
     redis::bench(&mut criterion);

@@ -24,12 +24,12 @@ use crate::now;
 
 /// Left out where there is no `redis-server`.
 pub(crate) fn bench(criterion: &mut Criterion) {
-    let Some((_server, port)) = Server::redis() else {
+    let Some(server) = Server::redis() else {
         return;
     };
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime needs nothing");
-    let url = format!("redis://127.0.0.1:{port}/0");
+    let url = format!("redis://{}/0", server.address());
     let (store, keeper) = RedisStore::new(&url, redis::Clock::Server).expect("the URL is right");
     let mut up = store.is_up();
     let store = Arc::new(store);

@@ -1,5 +1,5 @@
 //! The gRPC port: one thread with a runtime of its own for each processor, and an acceptor that
-//! hands them connections in turn.
+//! hands each connection to the thread with the fewest.
 //!
 //! A connection and its requests stay on one thread, which costs less than moving them about.
 
@@ -78,7 +78,7 @@ pub fn start(
     let mut workers = Vec::with_capacity(threads.get());
     for index in 0..threads.get() {
         let (hand_over, connections) = mpsc::channel(MAX_HANDED_OVER);
-        workers.push(hand_over);
+        workers.push(Handle::new(hand_over));
         let worker = Worker {
             routes: routes.clone(),
             connections,
@@ -108,15 +108,15 @@ pub fn start(
     Ok(())
 }
 
-/// Hands connections to the workers in turn. A worker that is behind holds up the others: the
-/// kernel keeps what waits, and refuses when that is too much.
+/// Hands connections to the workers. A worker that is behind holds up the others: the kernel keeps
+/// what waits, and refuses when that is too much.
 async fn accept(
     listener: &TcpListener,
-    workers: &[mpsc::Sender<Accepted>],
+    workers: &[Handle],
     metrics: &ServiceMetrics,
 ) -> Result<(), TaskError> {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    for worker in workers.iter().cycle() {
+    loop {
         let stream = accept_one(listener).await;
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             debug!(
@@ -127,13 +127,40 @@ async fn accept(
             continue;
         };
         let stream = stream.into_std()?;
-        let accepted = Accepted { stream, place };
-        worker
-            .send(accepted)
-            .await
-            .map_err(|_| "a thread has ended")?;
+        let worker = idlest(workers).ok_or("there are no threads")?;
+        let accepted = Accepted {
+            stream,
+            place,
+            open: Arc::clone(&worker.open),
+        };
+        let handed_over = worker.connections.send(accepted).await;
+        handed_over.map_err(|_| "a thread has ended")?;
     }
-    Ok(())
+}
+
+/// The worker with the fewest connections. Envoy's are few and stay for long, so that a turn for
+/// each would leave them uneven for long as well, once some have ended.
+fn idlest(workers: &[Handle]) -> Option<&Handle> {
+    workers
+        .iter()
+        .min_by_key(|worker| Arc::strong_count(&worker.open))
+}
+
+/// A worker as the acceptor sees it.
+#[derive(Debug)]
+struct Handle {
+    connections: mpsc::Sender<Accepted>,
+    /// Held by each of its connections.
+    open: Arc<()>,
+}
+
+impl Handle {
+    fn new(connections: mpsc::Sender<Accepted>) -> Self {
+        Self {
+            connections,
+            open: Arc::default(),
+        }
+    }
 }
 
 /// A connection on its way to a worker, with its place among [`MAX_CONNECTIONS`].
@@ -141,6 +168,7 @@ async fn accept(
 struct Accepted {
     stream: TcpStream,
     place: OwnedSemaphorePermit,
+    open: Arc<()>,
 }
 
 /// What serves the connections of one thread.
@@ -192,7 +220,7 @@ impl Worker {
         let stop = self.stop.clone();
         async move {
             let served = serve(accepted.stream, routes, &stop).await;
-            drop(accepted.place);
+            drop((accepted.place, accepted.open));
             if let Err(error) = served {
                 debug!(%error, "connection broken");
             }
@@ -270,3 +298,29 @@ const FIRST_BYTES: Duration = Duration::from_secs(10);
 const GOAWAY_CONFIRMED: Duration = Duration::from_secs(1);
 /// How often a silent peer is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_goes_to_the_thread_with_the_fewest() {
+        let workers = [(); 3].map(|()| Handle::new(mpsc::channel(1).0));
+        let mut open: Vec<Vec<Arc<()>>> = vec![Vec::new(); 3];
+        let connect = |open: &mut Vec<Vec<Arc<()>>>| {
+            let worker = idlest(&workers).unwrap();
+            let index = workers
+                .iter()
+                .position(|it| Arc::ptr_eq(&it.open, &worker.open));
+            let index = index.unwrap();
+            open[index].push(Arc::clone(&worker.open));
+            index
+        };
+        let first: Vec<usize> = (0..6).map(|_| connect(&mut open)).collect();
+        assert_eq!(first, [0, 1, 2, 0, 1, 2]);
+        open[1].clear();
+        open[2].pop();
+        assert_eq!(connect(&mut open), 1);
+        assert_eq!([connect(&mut open), connect(&mut open)], [1, 2]);
+    }
+}
