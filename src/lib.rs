@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod shutdown;
 pub mod source;
 pub mod store;
+pub mod tls;
 
 // Floor 3: a request becomes a verdict.
 pub mod limiter;

@@ -82,6 +82,8 @@ pub struct ServiceMetrics {
     pub connections: Gauge,
     /// Connections that were closed at once because too many were open.
     pub connections_refused: Counter,
+    /// Connections whose TLS handshake failed or took too long.
+    pub handshakes_failed: Counter,
 }
 
 impl Metrics {
@@ -170,6 +172,7 @@ impl Metrics {
             store_late: errors("store_late"),
             connections: self.gauge(CONNECTIONS, &[]),
             connections_refused: self.counter(CONNECTIONS_REFUSED, &[]),
+            handshakes_failed: self.counter(HANDSHAKES_FAILED, &[]),
         }
     }
 
@@ -210,6 +213,7 @@ const CONFIG_LOADS: &str = "slidegate_config_loads_total";
 const CONFIG_RULES: &str = "slidegate_config_rules";
 const CONNECTIONS: &str = "slidegate_connections";
 const CONNECTIONS_REFUSED: &str = "slidegate_connections_refused_total";
+const HANDSHAKES_FAILED: &str = "slidegate_tls_handshakes_failed_total";
 const REQUESTS: &str = "slidegate_requests_total";
 const REQUEST_ERRORS: &str = "slidegate_request_errors_total";
 const RULE_VERDICTS: &str = "slidegate_rule_verdicts_total";
@@ -220,7 +224,7 @@ const STORE_SECONDS: &str = "slidegate_store_duration_seconds";
 
 const STORE_SECONDS_HELP: &str = "Time from sending a command to the store to its answer.";
 
-const COUNTERS: [(&str, &str); 7] = [
+const COUNTERS: [(&str, &str); 8] = [
     (
         CONFIG_LOADS,
         "Changes of the configuration, by whether they were put in force.",
@@ -232,6 +236,10 @@ const COUNTERS: [(&str, &str); 7] = [
     (
         COST_UNCLEAR,
         "Hours in which a rule's costs were of changing size and taken for reports.",
+    ),
+    (
+        HANDSHAKES_FAILED,
+        "Connections to the gRPC port whose TLS handshake failed or took too long.",
     ),
     (REQUESTS, "Requests that were decided, by verdict."),
     (

@@ -1,5 +1,6 @@
 //! The ports: bind, serve, drain.
 
+pub mod connection;
 pub mod grpc;
 pub mod health;
 pub mod http;

@@ -4,6 +4,7 @@ pub mod duration;
 pub mod load;
 pub mod log;
 pub mod store;
+pub mod tls;
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -24,6 +25,7 @@ use crate::settings::load::Load;
 use crate::settings::log::LogLevel;
 use crate::settings::store::StoreAddress;
 use crate::settings::store::StoreParser;
+use crate::settings::tls::Tls;
 
 /// Global rate limits for Envoy: at most N requests in any window.
 ///
@@ -125,6 +127,32 @@ pub struct Serve {
     )]
     pub grpc_addr: SocketAddr,
 
+    /// The certificates of the gRPC port.
+    #[command(flatten)]
+    pub tls: Tls,
+
+    /// After how long a gRPC connection gets a GOAWAY, give or take a tenth
+    ///
+    /// Envoy then opens another one, perhaps to another replica.
+    #[arg(
+        long,
+        env = "SLIDEGATE_MAX_CONNECTION_AGE",
+        value_name = "DURATION",
+        default_value = "24h",
+        value_parser = duration::read
+    )]
+    pub max_connection_age: Duration,
+
+    /// How long the requests of such a connection may go on
+    #[arg(
+        long,
+        env = "SLIDEGATE_MAX_CONNECTION_AGE_GRACE",
+        value_name = "DURATION",
+        default_value = "1h",
+        value_parser = duration::read
+    )]
+    pub max_connection_age_grace: Duration,
+
     /// The address of /healthcheck and /json
     #[arg(
         long,
@@ -156,7 +184,19 @@ pub struct Serve {
     #[arg(long, env = "SLIDEGATE_THREADS", value_name = "COUNT")]
     pub threads: Option<NonZeroUsize>,
 
-    /// How long requests in flight may take to end after SIGTERM
+    /// How long everything goes on after SIGTERM while health says that it will not
+    ///
+    /// Meanwhile callers are to look for another replica; then connections get a GOAWAY.
+    #[arg(
+        long,
+        env = "SLIDEGATE_DRAIN_DELAY",
+        value_name = "DURATION",
+        default_value = "5s",
+        value_parser = duration::read_or_none
+    )]
+    pub drain_delay: Duration,
+
+    /// How long requests in flight may take to end after that
     #[arg(
         long,
         env = "SLIDEGATE_DRAIN_TIMEOUT",

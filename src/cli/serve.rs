@@ -26,7 +26,10 @@ use crate::metrics::Metrics;
 use crate::rule::Domain;
 use crate::rule::tree::RuleSet;
 use crate::server;
+use crate::server::connection::Connecting;
+use crate::server::connection::Tls;
 use crate::server::grpc;
+use crate::server::grpc::Serving;
 use crate::server::health;
 use crate::server::http;
 use crate::server::pages;
@@ -42,6 +45,7 @@ use crate::store::memory::MemoryStore;
 use crate::store::redis;
 use crate::store::redis::RedisStore;
 use crate::store::redis::topology::Keeper;
+use crate::tls::Kept;
 
 /// Serves until a signal comes or a task fails.
 pub fn run(settings: &Serve) -> Result<(), TaskError> {
@@ -119,16 +123,31 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
         "metrics port",
         http::serve(ports.metrics, scrape, drained.clone()),
     );
-    grpc::start(
-        &mut tasks,
-        ports.grpc,
-        &routes,
-        threads(settings),
-        &metrics.service(),
-        drained.drop_guard(),
-    )?;
-    let signals = async || told_to_stop(&mut terminate, &mut interrupt).await;
-    tasks.run(signals, settings.drain_timeout).await?;
+    let tls = secure(settings, &mut tasks, &metrics, clock)?;
+    let (leave, hurry) = (CancellationToken::new(), CancellationToken::new());
+    tasks.spawn(
+        "drain delay",
+        delay(
+            settings.drain_delay,
+            tasks.stop_token(),
+            hurry.clone(),
+            leave.clone(),
+        ),
+    );
+    let serving = Serving {
+        threads: threads(settings),
+        connecting: Connecting {
+            tls,
+            max_age: settings.max_connection_age,
+            grace: settings.max_connection_age_grace,
+        },
+        stop: leave,
+        drained: drained.drop_guard(),
+    };
+    grpc::start(&mut tasks, ports.grpc, &routes, &metrics.service(), serving)?;
+    let signals = async || told_to_stop(&mut terminate, &mut interrupt, &hurry).await;
+    let grace = settings.drain_delay + settings.drain_timeout;
+    tasks.run(signals, grace).await?;
     info!("stopped");
     Ok(())
 }
@@ -253,12 +272,60 @@ async fn upkeep(metrics: Arc<Metrics>, stop: CancellationToken) -> Result<(), Ta
     stop.run_until_cancelled(upkeep).await.unwrap_or(Ok(()))
 }
 
-async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal) {
+/// Waits for a signal. At a terminal nobody waits for callers to look elsewhere.
+async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal, hurry: &CancellationToken) {
     let name = tokio::select! {
         _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+        _ = interrupt.recv() => {
+            hurry.cancel();
+            "SIGINT"
+        }
     };
     info!(signal = name, "stopping");
+}
+
+/// Lets the gRPC port go on for a while after it is time to stop, unless there is a hurry.
+async fn delay(
+    delay: Duration,
+    stop: CancellationToken,
+    hurry: CancellationToken,
+    leave: CancellationToken,
+) -> Result<(), TaskError> {
+    stop.cancelled().await;
+    hurry.run_until_cancelled(tokio::time::sleep(delay)).await;
+    leave.cancel();
+    Ok(())
+}
+
+/// The TLS of the gRPC port, which follows its files.
+fn secure(
+    settings: &Serve,
+    tasks: &mut Tasks,
+    metrics: &Metrics,
+    clock: SystemClock,
+) -> Result<Option<Tls>, TaskError> {
+    let Some(files) = settings.tls.files() else {
+        info!("the gRPC port speaks plain text: no --tls-cert was given");
+        return Ok(None);
+    };
+    match &files.clients {
+        Some(clients) => {
+            let authorities = clients.authorities.display();
+            info!(%authorities, name = clients.name, "clients must show a certificate");
+        }
+        None => info!("clients need no certificate: no --tls-client-ca was given"),
+    }
+    let kept = Arc::new(Kept::new(files)?);
+    tasks.spawn(
+        "certificates",
+        Arc::clone(&kept).follow(move || seconds(clock), tasks.stop_token()),
+    );
+    Ok(Some(Tls::new(kept, metrics.service().handshakes_failed)))
+}
+
+/// Seconds since the Unix epoch.
+fn seconds(clock: SystemClock) -> u64 {
+    clock.now().wall.0 / 1_000_000
 }
 
 const DEMO: &str = "config/demo";

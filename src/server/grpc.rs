@@ -7,14 +7,8 @@ use std::io;
 use std::net::TcpStream;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioExecutor;
-use hyper_util::rt::TokioIo;
-use hyper_util::rt::TokioTimer;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::OwnedSemaphorePermit;
@@ -24,7 +18,6 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::sync::DropGuard;
-use tonic::codegen::Service;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthReporter;
@@ -34,6 +27,8 @@ use tracing::error;
 
 use crate::metrics::ServiceMetrics;
 use crate::server::accept_one;
+use crate::server::connection::Connecting;
+use crate::server::connection::serve;
 use crate::server::rls::Rls;
 use crate::shutdown::TaskError;
 use crate::shutdown::Tasks;
@@ -60,8 +55,20 @@ pub fn routes(rls: Rls, health: HealthReporter) -> Result<Routes, TaskError> {
     Ok(routes.prepare())
 }
 
-/// Serves until it is told to stop, then lets requests in flight end; `drained` is dropped after
-/// the last.
+/// How the port is served.
+#[derive(Debug)]
+pub struct Serving {
+    /// How many threads serve connections.
+    pub threads: NonZeroUsize,
+    /// How connections are taken and kept.
+    pub connecting: Connecting,
+    /// Ends the serving: connections get a GOAWAY then.
+    pub stop: CancellationToken,
+    /// Dropped after the last request.
+    pub drained: DropGuard,
+}
+
+/// Serves until it is told to stop, then lets requests in flight end.
 ///
 /// # Errors
 ///
@@ -70,10 +77,15 @@ pub fn start(
     tasks: &mut Tasks,
     listener: TcpListener,
     routes: &Routes,
-    threads: NonZeroUsize,
     metrics: &ServiceMetrics,
-    drained: DropGuard,
+    serving: Serving,
 ) -> io::Result<()> {
+    let Serving {
+        threads,
+        connecting,
+        stop,
+        drained,
+    } = serving;
     let drained = Arc::new(drained);
     let mut workers = Vec::with_capacity(threads.get());
     for index in 0..threads.get() {
@@ -83,7 +95,8 @@ pub fn start(
             routes: routes.clone(),
             connections,
             metrics: metrics.clone(),
-            stop: tasks.stop_token(),
+            connecting: connecting.clone(),
+            stop: stop.clone(),
         };
         let (ended, end) = oneshot::channel();
         std::thread::Builder::new()
@@ -99,7 +112,7 @@ pub fn start(
             Ok(())
         });
     }
-    let (stop, metrics) = (tasks.stop_token(), metrics.clone());
+    let metrics = metrics.clone();
     tasks.spawn("gRPC port", async move {
         let _drained = drained;
         let accepted = accept(&listener, &workers, &metrics);
@@ -176,6 +189,7 @@ struct Worker {
     routes: Routes,
     connections: mpsc::Receiver<Accepted>,
     metrics: ServiceMetrics,
+    connecting: Connecting,
     stop: CancellationToken,
 }
 
@@ -217,9 +231,10 @@ impl Worker {
 
     fn connection(&self, accepted: Accepted) -> impl Future<Output = ()> + Send + use<> {
         let routes = self.routes.clone();
+        let connecting = self.connecting.clone();
         let stop = self.stop.clone();
         async move {
-            let served = serve(accepted.stream, routes, &stop).await;
+            let served = serve(accepted.stream, routes, &connecting, &stop).await;
             drop((accepted.place, accepted.open));
             if let Err(error) = served {
                 debug!(%error, "connection broken");
@@ -228,76 +243,12 @@ impl Worker {
     }
 }
 
-/// Serves one connection; told to stop, it says GOAWAY and lets requests in flight end.
-async fn serve(
-    stream: TcpStream,
-    routes: Routes,
-    stop: &CancellationToken,
-) -> Result<(), TaskError> {
-    let stream = tokio::net::TcpStream::from_std(stream)?;
-    // Who says nothing at all does not keep its place.
-    let first_bytes = tokio::time::timeout(FIRST_BYTES, stream.readable());
-    match stop.run_until_cancelled(first_bytes).await {
-        Some(arrived) => arrived??,
-        None => return Ok(()),
-    }
-    let requests = Arc::new(());
-    let at_work = Arc::clone(&requests);
-    // The executor spawns a task for each request that does not end at once, on this thread's
-    // runtime; the connection waits for them.
-    let connection = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        // After a stall many requests arrive that their callers have given up; that is no attack.
-        .max_pending_accept_reset_streams(MAX_STREAMS as usize)
-        .keep_alive_interval(KEEP_ALIVE)
-        .serve_connection(
-            TokioIo::new(stream),
-            service_fn(move |request| {
-                let (answer, at_work) = (routes.clone().call(request), Arc::clone(&at_work));
-                async move {
-                    let answer = answer.await;
-                    drop(at_work);
-                    answer
-                }
-            }),
-        );
-    tokio::pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => return Ok(ended?),
-        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
-    }
-    // The peer is to confirm the GOAWAY, so that no request crosses it; one that does not is left
-    // when nothing is in flight any more.
-    let left = async {
-        loop {
-            tokio::time::sleep(GOAWAY_CONFIRMED).await;
-            // Held here and by the service.
-            if Arc::strong_count(&requests) == 2 {
-                break;
-            }
-        }
-    };
-    tokio::select! {
-        ended = connection => Ok(ended?),
-        () = left => Ok(()),
-    }
-}
-
 /// As large as gRPC's own default.
 const MAX_MESSAGE_BYTES: usize = 4 * 1_024 * 1_024;
 /// Envoy opens one connection for each of its threads.
 const MAX_CONNECTIONS: usize = 4_096;
-/// Requests in flight on one connection; a client keeps further ones back.
-const MAX_STREAMS: u32 = 1_024;
 /// Connections between the acceptor and a thread.
 const MAX_HANDED_OVER: usize = 64;
-/// How long a new peer may take to say something.
-const FIRST_BYTES: Duration = Duration::from_secs(10);
-/// How long a peer may take to confirm that it opens no more requests.
-const GOAWAY_CONFIRMED: Duration = Duration::from_secs(1);
-/// How often a silent peer is asked whether it is still there.
-const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

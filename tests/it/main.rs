@@ -20,5 +20,6 @@ mod store;
 mod strictness;
 mod support;
 mod tidy;
+mod tls;
 mod validate;
 mod vectors;

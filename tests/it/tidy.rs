@@ -18,6 +18,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("manifest", &["document", "platform", "rule"]),
     ("metrics", &["rule"]),
     ("shutdown", &[]),
+    ("tls", &["shutdown"]),
     ("store", &["algorithm", "metrics", "rule", "shutdown"]),
     (
         "source",
@@ -28,7 +29,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("limiter", &["algorithm", "metrics", "rule", "store"]),
     (
         "server",
-        &["limiter", "metrics", "rule", "shutdown", "source"],
+        &["limiter", "metrics", "rule", "shutdown", "source", "tls"],
     ),
 ];
 

@@ -19,7 +19,12 @@ pub(crate) struct Rls(RateLimitServiceClient<Channel>);
 
 impl Rls {
     pub(crate) async fn connect(to: SocketAddr) -> Self {
-        Self(RateLimitServiceClient::new(channel(to).await))
+        Self::over(channel(to).await)
+    }
+
+    /// Over a connection that is there already.
+    pub(crate) fn over(channel: Channel) -> Self {
+        Self(RateLimitServiceClient::new(channel))
     }
 
     /// Sends a request with a deadline that a busy machine keeps too.

@@ -168,6 +168,8 @@ fn serve(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     ] {
         command.args([flag, "127.0.0.1:0"]);
     }
+    // Nobody looks for another replica here.
+    command.env("SLIDEGATE_DRAIN_DELAY", "0s");
     command.args(arguments).envs(environment.iter().copied());
     command
 }
