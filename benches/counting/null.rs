@@ -12,7 +12,9 @@ use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::Code;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
 use slidegate::metrics::Metrics;
+use slidegate::server::connection::Connecting;
 use slidegate::server::grpc;
+use slidegate::server::grpc::Serving;
 use slidegate::shutdown::Tasks;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
@@ -26,11 +28,19 @@ pub(crate) fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
         let listener = TcpListener::bind(address).await?;
         let mut tasks = Tasks::default();
         let routes = Routes::new(RateLimitServiceServer::new(Null)).prepare();
-        let drained = CancellationToken::new().drop_guard();
         let metrics = Metrics::new().service();
-        let threads = thread::available_parallelism()?;
+        let serving = Serving {
+            threads: thread::available_parallelism()?,
+            connecting: Connecting {
+                tls: None,
+                max_age: DAY,
+                grace: DAY,
+            },
+            stop: tasks.stop_token(),
+            drained: CancellationToken::new().drop_guard(),
+        };
         println!("listening on {}", listener.local_addr()?);
-        grpc::start(&mut tasks, listener, &routes, threads, &metrics, drained)?;
+        grpc::start(&mut tasks, listener, &routes, &metrics, serving)?;
         let never = async || std::future::pending().await;
         Ok(tasks.run(never, Duration::ZERO).await?)
     })
@@ -53,3 +63,5 @@ impl RateLimitService for Null {
         Ok(tonic::Response::new(response))
     }
 }
+
+const DAY: Duration = Duration::from_secs(86_400);
