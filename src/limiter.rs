@@ -26,6 +26,7 @@ use crate::store::Now;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Take;
+use crate::store::Veto;
 
 /// A request as Envoy sends it, after the wire.
 #[derive(Clone, Debug)]
@@ -63,6 +64,8 @@ pub struct Override {
 pub struct Verdict {
     /// Whether the request is refused.
     pub over_limit: bool,
+    /// Whether it would be refused, were not everything in shadow mode.
+    pub shadowed: bool,
     /// One status a descriptor, in the request's order.
     pub statuses: Vec<Status>,
 }
@@ -118,12 +121,23 @@ pub enum Undecided {
 /// How many descriptors a request may have.
 pub const MAX_DESCRIPTORS: usize = 1_024;
 
+/// How all rules are meant, unless they say otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How hits are counted for limits that name no algorithm and for overrides.
+    pub algorithm: Algorithm,
+    /// Nothing is refused as a whole; statuses still say what would be.
+    pub shadow: bool,
+    /// Every limit is in quota mode, overrides too, and so is what no rule matches.
+    pub quota: bool,
+}
+
 /// Decides requests by the rules in force.
 #[derive(Debug)]
 pub struct Limiter {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    default_algorithm: Algorithm,
+    options: Options,
     in_force: ArcSwapOption<InForce>,
     metrics: Arc<Metrics>,
     store_metrics: StoreMetrics,
@@ -131,19 +145,17 @@ pub struct Limiter {
 
 impl Limiter {
     /// A limiter without rules: it decides nothing until [`Limiter::replace_rules`].
-    ///
-    /// `default_algorithm` holds for limits that name none and for overrides.
     pub fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
-        default_algorithm: Algorithm,
+        options: Options,
         metrics: Arc<Metrics>,
         store_metrics: StoreMetrics,
     ) -> Self {
         Self {
             store,
             clock,
-            default_algorithm,
+            options,
             in_force: ArcSwapOption::empty(),
             metrics,
             store_metrics,
@@ -185,9 +197,9 @@ impl Limiter {
         }
         let in_force = self.in_force.load_full().ok_or(Undecided::NoRules)?;
         let now = self.clock.now();
-        let plan = Plan::new(request, &in_force, self.default_algorithm, now);
+        let plan = Plan::new(request, &in_force, &self.options, now);
         let decisions = self.take(&plan, now, patience).await?;
-        Ok(verdict(request, &plan, &decisions, now))
+        Ok(self.verdict(request, &plan, &decisions, now))
     }
 
     async fn take(
@@ -212,28 +224,34 @@ impl Limiter {
         self.store_metrics.errors.increment(1);
         Err(decisions)
     }
-}
 
-/// Puts the store's decisions into words, and counts them.
-fn verdict(request: &Request<'_>, plan: &Plan<'_>, decisions: &[Decision], now: Now) -> Verdict {
-    let is_refusing = |meaning: &Meaning<'_>| match meaning {
-        Meaning::Limited(limited) => !limited.shadow && !decisions[limited.take].fits,
-        Meaning::NotLimited | Meaning::Unlimited => false,
-    };
-    let over_limit = plan.meanings.iter().any(is_refusing);
-    let statuses = plan.meanings.iter().map(|meaning| match meaning {
-        Meaning::NotLimited => Status::NotLimited,
-        Meaning::Unlimited => Status::Unlimited,
-        Meaning::Limited(limited) => {
-            let decision = decisions[limited.take];
-            let charged = plan.is_charged(limited, decision, over_limit);
-            count(request, limited, decision, charged, now);
-            status(limited, &plan.takes[limited.take], decision)
+    /// Puts the store's decisions into words, and counts them.
+    fn verdict(
+        &self,
+        request: &Request<'_>,
+        plan: &Plan<'_>,
+        decisions: &[Decision],
+        now: Now,
+    ) -> Verdict {
+        let limited = plan.meanings.iter().filter_map(Meaning::limited);
+        let fits = limited.map(|it| (it.veto, decisions[it.take].fits));
+        let is_refused = !Veto::admits(fits);
+        let over_limit = is_refused && !self.options.shadow;
+        let statuses = plan.meanings.iter().map(|meaning| match meaning {
+            Meaning::NotLimited => Status::NotLimited,
+            Meaning::Unlimited => Status::Unlimited,
+            Meaning::Limited(limited) => {
+                let decision = decisions[limited.take];
+                let charged = plan.is_charged(limited, decision, over_limit);
+                count(request, limited, decision, charged, now);
+                status(limited, &plan.takes[limited.take], decision)
+            }
+        });
+        Verdict {
+            statuses: statuses.collect(),
+            over_limit,
+            shadowed: is_refused && !over_limit,
         }
-    });
-    Verdict {
-        statuses: statuses.collect(),
-        over_limit,
     }
 }
 

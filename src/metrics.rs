@@ -70,6 +70,8 @@ pub struct ServiceMetrics {
     pub within: Counter,
     /// Requests that were refused.
     pub over_limit: Counter,
+    /// Requests that passed only because everything is in shadow mode.
+    pub shadow: Counter,
     /// Requests that could not be understood.
     pub invalid: Counter,
     /// Requests before the first rules.
@@ -166,6 +168,7 @@ impl Metrics {
         ServiceMetrics {
             within: requests("within"),
             over_limit: requests("over_limit"),
+            shadow: requests("shadow"),
             invalid: errors("invalid"),
             no_rules: errors("no_rules"),
             store_failed: errors("store_failed"),

@@ -118,6 +118,14 @@ pub struct Serve {
     )]
     pub algorithm: Algorithm,
 
+    /// Refuses nothing; statuses and metrics still say what would be refused
+    #[arg(long, env = "SLIDEGATE_SHADOW_MODE")]
+    pub shadow_mode: bool,
+
+    /// Takes every limit for one in quota mode, and descriptors without a limit as well
+    #[arg(long, env = "SLIDEGATE_QUOTA_MODE")]
+    pub quota_mode: bool,
+
     /// The address of the gRPC services: rate limit, health, reflection
     #[arg(
         long,

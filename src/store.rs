@@ -48,8 +48,8 @@ pub struct Take {
     pub window: Window,
     /// What is asked for or reported.
     pub hits: Hits,
-    /// Whether hits that do not fit refuse the whole request; not so in shadow mode.
-    pub enforced: bool,
+    /// What hits that do not fit do to the whole request.
+    pub veto: Veto,
 }
 
 impl Take {
@@ -61,6 +61,32 @@ impl Take {
     /// What sliding windows hold this take to.
     pub fn quota(&self) -> Quota {
         Quota::new(self.limit, self.burst, self.window)
+    }
+}
+
+/// What hits that do not fit do to the whole request, the weakest first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Veto {
+    /// Nothing, as in shadow mode.
+    Never,
+    /// They refuse it if those of no other take of this kind fit, as in quota mode.
+    Together,
+    /// They refuse it.
+    Alone,
+}
+
+impl Veto {
+    /// Whether a request passes, by what its takes may do and whether their hits fit.
+    pub fn admits(takes: impl IntoIterator<Item = (Self, bool)>) -> bool {
+        let mut any_together_fits = None;
+        for (veto, fits) in takes {
+            match veto {
+                Self::Alone if !fits => return false,
+                Self::Alone | Self::Never => {}
+                Self::Together => *any_together_fits.get_or_insert(false) |= fits,
+            }
+        }
+        any_together_fits.unwrap_or(true)
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use criterion::Criterion;
 use slidegate::limiter::Descriptor;
 use slidegate::limiter::Limiter;
+use slidegate::limiter::Options;
 use slidegate::limiter::Request;
 use slidegate::limiter::clock::SystemClock;
 use slidegate::metrics::Metrics;
 use slidegate::rule::document;
-use slidegate::rule::limit::Algorithm;
 use slidegate::rule::tree::RuleSet;
 use slidegate::store::memory::MemoryStore;
 use tokio::runtime::Builder;
@@ -61,7 +61,7 @@ fn limiter() -> Limiter {
     let limiter = Limiter::new(
         Arc::new(MemoryStore::default()),
         Arc::new(SystemClock::start()),
-        Algorithm::SlidingWindow,
+        Options::default(),
         Arc::clone(&metrics),
         metrics.store("memory"),
     );

@@ -13,6 +13,7 @@ use slidegate::rule::limit::Unit;
 use slidegate::rule::limit::Window;
 use slidegate::store::Store;
 use slidegate::store::Take;
+use slidegate::store::Veto;
 use slidegate::store::redis;
 use slidegate::store::redis::RedisStore;
 use tokio::runtime::Builder;
@@ -84,7 +85,7 @@ fn takes(name: &str, limit: u32, n_keys: usize) -> Vec<Take> {
         burst: 0,
         window: Window::of(Unit::Hour, NonZeroU32::MIN).expect("an hour is short"),
         hits: Hits::Ask(1),
-        enforced: true,
+        veto: Veto::Alone,
     };
     (0..n_keys).map(take).collect()
 }

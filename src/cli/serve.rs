@@ -20,6 +20,7 @@ use tracing::info;
 
 use crate::document::Faults;
 use crate::limiter::Limiter;
+use crate::limiter::Options;
 use crate::limiter::clock::Clock;
 use crate::limiter::clock::SystemClock;
 use crate::metrics::Metrics;
@@ -80,12 +81,13 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
     let limiter = Arc::new(Limiter::new(
         store,
         Arc::new(clock),
-        settings.algorithm,
+        options(settings),
         Arc::clone(&metrics),
         store_metrics,
     ));
     let rules = RuleSet::new(domains);
     announce::rules(&rules, settings.algorithm);
+    announce::modes(settings);
     limiter.replace_rules(rules);
     let apply = {
         let (limiter, last_load) = (Arc::clone(&limiter), metrics.source().last_load);
@@ -254,6 +256,14 @@ fn sources(settings: &Serve) -> Sources {
         sources.rules.push(PathBuf::from(DEMO));
     }
     sources
+}
+
+fn options(settings: &Serve) -> Options {
+    Options {
+        algorithm: settings.algorithm,
+        shadow: settings.shadow_mode,
+        quota: settings.quota_mode,
+    }
 }
 
 fn threads(settings: &Serve) -> NonZeroUsize {

@@ -1,5 +1,7 @@
 //! What a request means under the rules: which limits hold, and what to take from the store.
 
+use std::cmp::Ordering;
+
 use tracing::warn;
 
 use crate::algorithm::Decision;
@@ -7,6 +9,7 @@ use crate::algorithm::Hits;
 use crate::algorithm::MAX_HITS;
 use crate::algorithm::Timestamp;
 use crate::limiter::Descriptor;
+use crate::limiter::Options;
 use crate::limiter::Request;
 use crate::limiter::in_force::InForce;
 use crate::limiter::in_force::State;
@@ -19,6 +22,7 @@ use crate::rule::limit::Window;
 use crate::rule::tree::Segment;
 use crate::store::Now;
 use crate::store::Take;
+use crate::store::Veto;
 use crate::store::key;
 
 /// What to ask the store, and what its answers are for.
@@ -37,6 +41,15 @@ pub(super) enum Meaning<'a> {
     Unlimited,
 }
 
+impl<'a> Meaning<'a> {
+    pub(super) fn limited(&self) -> Option<&Limited<'a>> {
+        match self {
+            Self::Limited(limited) => Some(limited),
+            Self::NotLimited | Self::Unlimited => None,
+        }
+    }
+}
+
 /// A limit that holds for a descriptor.
 #[derive(Debug)]
 pub(super) struct Limited<'a> {
@@ -49,6 +62,9 @@ pub(super) struct Limited<'a> {
     pub(super) unit: Unit,
     pub(super) window: Window,
     pub(super) shadow: bool,
+    pub(super) quota: bool,
+    /// What it does to the request when its hits do not fit.
+    pub(super) veto: Veto,
     pub(super) state: &'a State,
 }
 
@@ -63,7 +79,7 @@ impl<'a> Plan<'a> {
     pub(super) fn new(
         request: &Request<'_>,
         in_force: &'a InForce,
-        default_algorithm: Algorithm,
+        options: &Options,
         now: Now,
     ) -> Self {
         let mut plan = Self {
@@ -71,10 +87,37 @@ impl<'a> Plan<'a> {
             meanings: Vec::with_capacity(request.descriptors.len()),
         };
         for descriptor in &request.descriptors {
-            let meaning = plan.meaning(request, descriptor, in_force, default_algorithm, now);
+            let meaning = plan.meaning(request, descriptor, in_force, options, now);
             plan.meanings.push(meaning);
         }
+        plan.settle_vetoes(options);
         plan
+    }
+
+    /// Takes their veto from takes that refuse nobody in this request.
+    fn settle_vetoes(&mut self, options: &Options) {
+        let passes_quota = |meaning: &Meaning<'_>| match meaning {
+            Meaning::Limited(limited) => limited.quota && limited.shadow,
+            Meaning::NotLimited => options.quota,
+            Meaning::Unlimited => false,
+        };
+        let is_quota_passed = self.meanings.iter().any(passes_quota);
+        let settle = |veto: &mut Veto| {
+            if is_quota_passed && *veto == Veto::Together {
+                *veto = Veto::Never;
+            }
+        };
+        for meaning in &mut self.meanings {
+            if let Meaning::Limited(limited) = meaning {
+                settle(&mut limited.veto);
+            }
+        }
+        for take in &mut self.takes {
+            settle(&mut take.veto);
+            if options.shadow {
+                take.veto = Veto::Never;
+            }
+        }
     }
 
     /// Whether the store has charged the hits of a descriptor.
@@ -97,7 +140,7 @@ impl<'a> Plan<'a> {
         request: &Request<'_>,
         descriptor: &Descriptor<'_>,
         in_force: &'a InForce,
-        default_algorithm: Algorithm,
+        options: &Options,
         now: Now,
     ) -> Meaning<'a> {
         let Some(tree) = in_force.domain(request.domain) else {
@@ -117,17 +160,14 @@ impl<'a> Plan<'a> {
                 unit: limit.unit,
                 window: Window::of_one(limit.unit),
                 shadow: false,
+                quota: options.quota,
+                veto: veto(false, options.quota),
                 state,
             };
             let hits = hits(request, descriptor, None, state, now.steady);
-            let key = key(
-                request.domain,
-                entries(),
-                default_algorithm,
-                limited.window,
-                now,
-            );
-            return self.limited(limited, key, default_algorithm, hits);
+            let algorithm = options.algorithm;
+            let key = key(request.domain, entries(), algorithm, limited.window, now);
+            return self.limited(limited, key, algorithm, hits);
         }
         let Some((rule, state)) = tree.find(entries()).map(|id| in_force.rule(id)) else {
             return Meaning::NotLimited;
@@ -135,7 +175,8 @@ impl<'a> Plan<'a> {
         let Allowance::Limited(limit) = &rule.allowance else {
             return Meaning::Unlimited;
         };
-        let algorithm = limit.algorithm_or(default_algorithm);
+        let quota = limit.quota || options.quota;
+        let algorithm = limit.algorithm_or(options.algorithm);
         let limited = Limited {
             take: 0,
             label: &state.label,
@@ -145,6 +186,8 @@ impl<'a> Plan<'a> {
             unit: limit.unit,
             window: limit.window(),
             shadow: limit.shadow,
+            quota,
+            veto: veto(limit.shadow, quota),
             state,
         };
         let hits = hits(request, descriptor, limit.cost, state, now.steady);
@@ -168,7 +211,7 @@ impl<'a> Plan<'a> {
             burst: limited.burst,
             window: limited.window,
             hits,
-            enforced: !limited.shadow,
+            veto: limited.veto,
         };
         let is_same = |other: &Take| other.algorithm == algorithm && other.key == take.key;
         let known = match algorithm {
@@ -184,14 +227,14 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Makes one take of two of the same key: the larger cost under the lower limit, where a shadow
-/// limit counts only beside others of its kind. What is reported is booked in any case.
+/// Makes one take of two of the same key: the larger cost under the lower limit, where one
+/// of a weaker kind (in shadow or quota mode) counts only beside others of its kind. What is reported is booked in any case.
 fn join(take: &mut Take, other: Take) {
     let is_report = [take.hits, other.hits].map(|hits| matches!(hits, Hits::Report(_)));
-    match (take.enforced, other.enforced) {
-        (true, false) => {}
-        (false, true) => *take = other,
-        _ => {
+    match take.veto.cmp(&other.veto) {
+        Ordering::Greater => {}
+        Ordering::Less => *take = other,
+        Ordering::Equal => {
             if (other.most(), other.limit) < (take.most(), take.limit) {
                 (take.limit, take.burst) = (other.limit, other.burst);
             }
@@ -202,6 +245,14 @@ fn join(take: &mut Take, other: Take) {
     }
     if is_report.contains(&true) {
         take.hits = Hits::Report(count(take.hits));
+    }
+}
+
+fn veto(shadow: bool, quota: bool) -> Veto {
+    match (shadow, quota) {
+        (true, _) => Veto::Never,
+        (false, true) => Veto::Together,
+        (false, false) => Veto::Alone,
     }
 }
 

@@ -66,6 +66,74 @@ async fn shadow_refuses_nobody_and_books_nothing_that_it_would_refuse() {
 }
 
 #[tokio::test]
+async fn quotas_refuse_only_together_and_charge_what_fits() {
+    let service = Service::new(vec![quota("q1", 1), quota("q2", 2), limited("plain", 3)]);
+    let both = [ask("q1", 1), ask("q2", 1)];
+    assert_eq!(
+        service.verdict(&both).await,
+        (false, vec![(false, 0), (false, 1)])
+    );
+    assert_eq!(
+        service.verdict(&both).await,
+        (false, vec![(true, 0), (false, 0)])
+    );
+    assert_eq!(
+        service.verdict(&both).await,
+        (true, vec![(true, 0), (true, 0)])
+    );
+    let beside = [ask("q1", 1), ask("plain", 1)];
+    assert_eq!(
+        service.verdict(&beside).await,
+        (true, vec![(true, 0), (false, 3)])
+    );
+    let unmatched = [ask("q1", 1), ask("nothing", 1)];
+    assert!(service.verdict(&unmatched).await.0);
+}
+
+#[tokio::test]
+async fn a_quota_in_shadow_mode_lets_the_others_pass() {
+    let shadow = Named {
+        shadow: true,
+        ..quota("s", 0)
+    };
+    let service = Service::new(vec![quota("q", 0), shadow]);
+    assert!(service.verdict(&[ask("q", 1)]).await.0);
+    assert!(!service.verdict(&[ask("q", 1), ask("s", 1)]).await.0);
+}
+
+#[tokio::test]
+async fn in_quota_mode_everything_is_a_quota_also_what_no_rule_matches() {
+    let options = Options {
+        quota: true,
+        ..Options::default()
+    };
+    let service = Service::with(Arc::new(MemoryStore::default()), options);
+    service.load(vec![limited("a", 0), limited("b", 1)]);
+    let statuses = vec![(true, 0), (false, 0)];
+    assert_eq!(
+        service.verdict(&[ask("a", 1), ask("b", 1)]).await,
+        (false, statuses)
+    );
+    assert!(service.verdict(&[ask("a", 1)]).await.0);
+    assert!(!service.verdict(&[ask("a", 1), ask("nothing", 1)]).await.0);
+}
+
+#[tokio::test]
+async fn in_shadow_mode_nothing_is_refused_and_statuses_say_what_would_be() {
+    let options = Options {
+        shadow: true,
+        ..Options::default()
+    };
+    let service = Service::with(Arc::new(MemoryStore::default()), options);
+    service.load(vec![limited("a", 0), limited("b", 2)]);
+    let request = [ask("a", 1), ask("b", 1)];
+    for remaining in [1, 0] {
+        let statuses = vec![(true, 0), (false, remaining)];
+        assert_eq!(service.verdict(&request).await, (false, statuses));
+    }
+}
+
+#[tokio::test]
 async fn costs_after_checks_are_reports_and_booked_whatever_they_come_to() {
     let service = Service::new(vec![limited("tokens", 21)]);
     for _ in 0..3 {
@@ -153,13 +221,16 @@ impl Service {
     }
 
     fn on(store: Arc<dyn Store>) -> Self {
+        Self::with(store, Options::default())
+    }
+
+    fn with(store: Arc<dyn Store>, options: Options) -> Self {
         let clock = Arc::new(StoppedClock(AtomicU64::new(1_700_000_000_000_000)));
         let metrics = Arc::new(Metrics::new());
         let store_metrics = metrics.store("memory");
         let its_clock = Arc::clone(&clock) as Arc<dyn Clock>;
-        let algorithm = Algorithm::SlidingWindow;
         Self {
-            limiter: Limiter::new(store, its_clock, algorithm, metrics, store_metrics),
+            limiter: Limiter::new(store, its_clock, options, metrics, store_metrics),
             clock,
         }
     }
@@ -169,6 +240,7 @@ impl Service {
             allowance: Some(Allowance::Limited(Limit {
                 cost: rule.cost,
                 shadow: rule.shadow,
+                quota: rule.quota,
                 ..Limit::new(rule.requests, Unit::Minute)
             })),
             ..crate::rule::Descriptor::new(rule.key, Value::Any)
@@ -185,8 +257,16 @@ impl Service {
             .fetch_add(seconds * 1_000_000, Ordering::Relaxed);
     }
 
-    /// Whether each descriptor refuses, and what remains.
+    /// Whether each descriptor refuses, and what remains; the request is refused if one does.
     async fn decide(&self, descriptors: &[Descriptor<'_>]) -> Vec<(bool, u32)> {
+        let (over_limit, statuses) = self.verdict(descriptors).await;
+        let any_over = statuses.iter().any(|(over_limit, _)| *over_limit);
+        assert_eq!(over_limit, any_over);
+        statuses
+    }
+
+    /// Whether the request is refused; whether each descriptor says so, and what remains.
+    async fn verdict(&self, descriptors: &[Descriptor<'_>]) -> (bool, Vec<(bool, u32)>) {
         let verdict = self.limiter.decide(&request(descriptors), PATIENCE).await;
         let verdict = verdict.unwrap();
         let status = |status: &Status| match status {
@@ -197,10 +277,10 @@ impl Service {
             } => (*over_limit, *remaining),
             Status::NotLimited | Status::Unlimited => (false, u32::MAX),
         };
-        let statuses: Vec<_> = verdict.statuses.iter().map(status).collect();
-        let any_over = statuses.iter().any(|(over_limit, _)| *over_limit);
-        assert_eq!(verdict.over_limit, any_over);
-        statuses
+        (
+            verdict.over_limit,
+            verdict.statuses.iter().map(status).collect(),
+        )
     }
 
     async fn ok(&self, descriptors: &[Descriptor<'_>]) -> bool {
@@ -214,6 +294,7 @@ struct Named {
     requests: u32,
     cost: Option<Cost>,
     shadow: bool,
+    quota: bool,
 }
 
 fn limited(key: &'static str, requests: u32) -> Named {
@@ -222,6 +303,14 @@ fn limited(key: &'static str, requests: u32) -> Named {
         requests,
         cost: None,
         shadow: false,
+        quota: false,
+    }
+}
+
+fn quota(key: &'static str, requests: u32) -> Named {
+    Named {
+        quota: true,
+        ..limited(key, requests)
     }
 }
 

@@ -137,23 +137,26 @@ fn descriptor(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Descriptor> {
     let key = fields.required("key", faults);
     let key = key.and_then(|at| name(&at, faults));
     let value = value(&mut fields, faults);
-    let shadow = fields.optional("shadow_mode");
-    let is_shadow = shadow.as_ref().and_then(|at| at.boolean(faults)) == Some(true);
+    let shadow = flag(&mut fields, "shadow_mode", faults);
+    let quota = flag(&mut fields, "quota_mode", faults);
     let limit = fields.optional("rate_limit");
+    let modes = Modes {
+        shadow: shadow.is_some(),
+        quota: quota.is_some(),
+    };
     let allowance = limit
         .as_ref()
-        .and_then(|at| limit::allowance(at, is_shadow, faults));
+        .and_then(|at| limit::allowance(at, modes, faults));
     let descriptors = descriptors(&mut fields, faults);
-    // Envoy Gateway sets it on every node above a limit, where it means nothing.
-    if let (Some(shadow), true, None, []) = (shadow, is_shadow, limit, descriptors.as_slice()) {
-        faults.push(shadow.fault("expected a `rate_limit` beside it: there is nothing to shadow"));
+    // Envoy Gateway sets them on every node above a limit, where they mean nothing.
+    if limit.is_none() && descriptors.is_empty() {
+        for at in [shadow, quota].into_iter().flatten() {
+            faults.push(
+                at.fault("expected a `rate_limit` beside it: there is no limit to apply it to"),
+            );
+        }
     }
-    for key in [
-        "quota_mode",
-        "value_to_metric",
-        "metadata",
-        "detailed_metric",
-    ] {
+    for key in ["value_to_metric", "metadata", "detailed_metric"] {
         fields.unsupported(key, faults);
     }
     fields.finish(faults);
@@ -165,10 +168,26 @@ fn descriptor(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Descriptor> {
     })
 }
 
+/// The modes of a limit, which stand on the descriptor that has it.
+#[derive(Clone, Copy, Debug)]
+struct Modes {
+    shadow: bool,
+    quota: bool,
+}
+
+/// The place of a flag that is set.
+fn flag<'n>(
+    fields: &mut Mapping<'n>,
+    key: &'static str,
+    faults: &mut Vec<Fault>,
+) -> Option<At<'n>> {
+    let at = fields.optional(key)?;
+    (at.boolean(faults) == Some(true)).then_some(at)
+}
+
 fn value(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Value> {
     let value = fields.optional("value");
-    let shared = fields.optional("share_threshold");
-    let share_threshold = shared.as_ref().and_then(|at| at.boolean(faults)) == Some(true);
+    let shared = flag(fields, "share_threshold", faults);
     let text = match value {
         Some(at) => text(&at, faults)?,
         None => "",
@@ -176,10 +195,10 @@ fn value(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Value> {
     if text.contains('*') {
         return Some(Value::Wildcard {
             pattern: text.to_owned(),
-            share_threshold,
+            share_threshold: shared.is_some(),
         });
     }
-    if let (Some(shared), true) = (shared, share_threshold) {
+    if let Some(shared) = shared {
         let message = "expected a `value` with `*` beside it: there are no values to share";
         faults.push(shared.fault(message));
     }

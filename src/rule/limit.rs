@@ -22,6 +22,8 @@ pub struct Limit {
     pub cost: Option<Cost>,
     /// Counts and answers as always, but refuses nothing.
     pub shadow: bool,
+    /// Refuses a request only together with all others of this kind that hold for it.
+    pub quota: bool,
 }
 
 impl Limit {
@@ -36,6 +38,7 @@ impl Limit {
             algorithm: None,
             cost: None,
             shadow: false,
+            quota: false,
         }
     }
 

@@ -98,15 +98,15 @@ async fn rules(State(limiter): State<Arc<Limiter>>) -> String {
 /// where it is not the default.
 fn line(rule: &Rule) -> String {
     let mut line = format!("{}.{}: ", rule.domain, rule.label());
-    let (unit, requests, shadow) = match &rule.allowance {
-        Allowance::Limited(limit) => (limit.unit.name(), limit.requests, limit.shadow),
-        Allowance::Unlimited => ("unknown", 0, false),
+    let (unit, requests, shadow, quota) = match &rule.allowance {
+        Allowance::Limited(limit) => (limit.unit.name(), limit.requests, limit.shadow, limit.quota),
+        Allowance::Unlimited => ("unknown", 0, false, false),
     };
     line.push_str("unit=");
     line.push_str(&unit.to_ascii_uppercase());
     let written = write!(
         line,
-        " requests_per_unit={requests}, shadow_mode: {shadow}, quota_mode: false"
+        " requests_per_unit={requests}, shadow_mode: {shadow}, quota_mode: {quota}"
     );
     written.expect("a string takes everything");
     if let Allowance::Limited(limit) = &rule.allowance {

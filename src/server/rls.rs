@@ -53,10 +53,10 @@ impl Rls {
         let decided = self.limiter.decide(&request, wait.min(self.longest_wait));
         match decided.await {
             Ok(verdict) => {
-                let counter = if verdict.over_limit {
-                    &self.metrics.over_limit
-                } else {
-                    &self.metrics.within
+                let counter = match &verdict {
+                    verdict if verdict.over_limit => &self.metrics.over_limit,
+                    verdict if verdict.shadowed => &self.metrics.shadow,
+                    _ => &self.metrics.within,
                 };
                 counter.increment(1);
                 Ok(wire::response(verdict))

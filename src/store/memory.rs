@@ -16,6 +16,7 @@ use crate::store::Now;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Take;
+use crate::store::Veto;
 
 /// A store in this process.
 ///
@@ -82,10 +83,8 @@ impl Counters {
             Algorithm::SlidingWindow => self.look(take, now.steady),
         };
         let mut decisions: Vec<Decision> = takes.iter().map(decide).collect();
-        let admitted = takes
-            .iter()
-            .zip(&decisions)
-            .all(|(take, decision)| decision.fits || !take.enforced);
+        let vetoes = takes.iter().map(|take| take.veto);
+        let admitted = Veto::admits(vetoes.zip(decisions.iter().map(|it| it.fits)));
         for (take, decision) in takes.iter().zip(&mut decisions) {
             let charged = match take.hits {
                 Hits::Ask(_) => admitted && decision.fits,

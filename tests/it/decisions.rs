@@ -75,7 +75,7 @@ const PARTS: Difference = Difference {
 };
 
 /// Domains whose rules have keys that are refused by name as not supported yet.
-const LEFT_OUT: [(&str, &str); 2] = [("quota", "quota_mode"), ("replaces", "replaces")];
+const LEFT_OUT: [(&str, &str); 2] = [("quota", "metadata"), ("replaces", "replaces")];
 
 #[tokio::test]
 async fn fixed_windows_in_memory_answer_as_recorded() {

@@ -154,6 +154,7 @@ descriptors:
 - key: path
   value: /files/*
   shadow_mode: true
+  quota_mode: true
   rate_limit: {unit: week, requests_per_unit: 0}
 - key: tenant
   value: t
@@ -172,7 +173,7 @@ descriptors:
     let service = Service::start(&["--rules", rules.to_str().unwrap()]);
     let expected = "\
 a.k: unit=YEAR requests_per_unit=4294967295, shadow_mode: false, quota_mode: false
-d.path_/files/*: unit=WEEK requests_per_unit=0, shadow_mode: true, quota_mode: false
+d.path_/files/*: unit=WEEK requests_per_unit=0, shadow_mode: true, quota_mode: true
 d.tenant_t.open: unit=UNKNOWN requests_per_unit=0, shadow_mode: false, quota_mode: false
 d.tenant_t.slow: unit=MINUTE requests_per_unit=1, shadow_mode: false, quota_mode: false, \
 unit_multiplier: 5, algorithm: fixed_window

@@ -15,6 +15,7 @@ use slidegate::rule::limit::Window;
 use slidegate::store::Now;
 use slidegate::store::Store;
 use slidegate::store::Take;
+use slidegate::store::Veto;
 use slidegate::store::key;
 use slidegate::store::memory::MemoryStore;
 use slidegate::store::redis::Clock;
@@ -129,7 +130,7 @@ struct Planned {
     limit: u32,
     burst: u32,
     hits: Hits,
-    enforced: bool,
+    veto: Veto,
 }
 
 impl Planned {
@@ -138,7 +139,7 @@ impl Planned {
         Take {
             burst: self.burst,
             hits: self.hits,
-            enforced: self.enforced,
+            veto: self.veto,
             ..limit.ask(0)
         }
     }
@@ -165,14 +166,14 @@ fn schedules() -> impl Strategy<Value = Vec<(u64, Vec<Planned>)>> {
             limit.clone(),
             burst,
             hits.clone(),
-            prop::bool::weighted(0.8),
+            prop_oneof![6 => Just(Veto::Alone), 2 => Just(Veto::Together), 2 => Just(Veto::Never)],
         );
-        parts.prop_map(move |(limit, burst, hits, enforced)| Planned {
+        parts.prop_map(move |(limit, burst, hits, veto)| Planned {
             key,
             limit,
             burst,
             hits,
-            enforced,
+            veto,
         })
     };
     let takes = prop_oneof![
@@ -381,7 +382,7 @@ fn per_minute(key: Vec<u8>, algorithm: Algorithm, limit: u32) -> PerMinute {
         burst: 0,
         window: minute(),
         hits: Hits::Ask(0),
-        enforced: true,
+        veto: Veto::Alone,
     })
 }
 

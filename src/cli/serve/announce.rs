@@ -7,6 +7,7 @@ use crate::rule::Allowance;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::Limit;
 use crate::rule::tree::RuleSet;
+use crate::settings::Serve;
 
 /// Logs the limits, one a line, or the first of them when there are many.
 pub(super) fn rules(rules: &RuleSet, default_algorithm: Algorithm) {
@@ -34,6 +35,16 @@ pub(super) fn rules(rules: &RuleSet, default_algorithm: Algorithm) {
     }
 }
 
+/// Warns of modes in which less is refused than the rules say.
+pub(super) fn modes(settings: &Serve) {
+    if settings.shadow_mode {
+        warn!("shadow mode: no request is refused");
+    }
+    if settings.quota_mode {
+        warn!("quota mode: a request is refused only when all its limits refuse it");
+    }
+}
+
 /// A limit as people say it: `3 per 5 minutes, sliding_window`.
 fn in_words(limit: &Limit, default_algorithm: Algorithm) -> String {
     let (requests, unit) = (limit.requests, limit.unit.name());
@@ -45,10 +56,12 @@ fn in_words(limit: &Limit, default_algorithm: Algorithm) -> String {
         burst => format!(" and a burst of {burst}"),
     };
     let shadow = if limit.shadow { ", shadow mode" } else { "" };
-    match limit.unit_multiplier.get() {
-        1 => format!("{requests} per {unit}{burst}, {algorithm}{shadow}"),
-        many => format!("{requests} per {many} {unit}s{burst}, {algorithm}{shadow}"),
-    }
+    let quota = if limit.quota { ", quota mode" } else { "" };
+    let window = match limit.unit_multiplier.get() {
+        1 => unit.to_owned(),
+        many => format!("{many} {unit}s"),
+    };
+    format!("{requests} per {window}{burst}, {algorithm}{shadow}{quota}")
 }
 
 const MAX_LINES: usize = 20;
@@ -76,5 +89,8 @@ mod tests {
         limit.algorithm = Some(Algorithm::FixedWindow);
         limit.shadow = true;
         assert_eq!(words(&limit), "3 per 5 minutes, fixed_window, shadow mode");
+        limit.shadow = false;
+        limit.quota = true;
+        assert_eq!(words(&limit), "3 per 5 minutes, fixed_window, quota mode");
     }
 }

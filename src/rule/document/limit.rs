@@ -8,14 +8,15 @@ use crate::document::Mapping;
 use crate::document::near;
 use crate::document::quoted;
 use crate::rule::Allowance;
+use crate::rule::document::Modes;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::Cost;
 use crate::rule::limit::Limit;
 use crate::rule::limit::Unit;
 use crate::rule::limit::Window;
 
-/// Reads a `rate_limit`; `shadow` stands on the descriptor that has it.
-pub(super) fn allowance(at: &At<'_>, shadow: bool, faults: &mut Vec<Fault>) -> Option<Allowance> {
+/// Reads a `rate_limit`.
+pub(super) fn allowance(at: &At<'_>, modes: Modes, faults: &mut Vec<Fault>) -> Option<Allowance> {
     let mut fields = at.mapping(faults)?;
     let unlimited = fields.optional("unlimited");
     let is_unlimited = unlimited.and_then(|at| at.boolean(faults)) == Some(true);
@@ -23,7 +24,7 @@ pub(super) fn allowance(at: &At<'_>, shadow: bool, faults: &mut Vec<Fault>) -> O
         unlimited_fields(&mut fields, faults);
         Some(Allowance::Unlimited)
     } else {
-        limit(&mut fields, shadow, faults).map(Allowance::Limited)
+        limit(&mut fields, modes, faults).map(Allowance::Limited)
     };
     for key in ["replaces", "on_store_failure"] {
         fields.unsupported(key, faults);
@@ -32,7 +33,7 @@ pub(super) fn allowance(at: &At<'_>, shadow: bool, faults: &mut Vec<Fault>) -> O
     allowance
 }
 
-fn limit(fields: &mut Mapping<'_>, shadow: bool, faults: &mut Vec<Fault>) -> Option<Limit> {
+fn limit(fields: &mut Mapping<'_>, modes: Modes, faults: &mut Vec<Fault>) -> Option<Limit> {
     let name = fields.optional("name").map(|at| super::text(&at, faults));
     let unit_at = fields.required("unit", faults);
     let unit = unit_at.as_ref().and_then(|at| unit(at, faults));
@@ -89,7 +90,8 @@ fn limit(fields: &mut Mapping<'_>, shadow: bool, faults: &mut Vec<Fault>) -> Opt
             Some(cost) => Some(cost?),
             None => None,
         },
-        shadow,
+        shadow: modes.shadow,
+        quota: modes.quota,
     })
 }
 

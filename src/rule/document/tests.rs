@@ -20,6 +20,7 @@ fn a_document_is_a_domain_with_a_tree() {
              value: /a*\n    \
              share_threshold: true\n    \
              shadow_mode: true\n    \
+             quota_mode: true\n    \
              rate_limit: {unit: MINUTE, requests_per_unit: 3, unit_multiplier: 5, name: five,\n      \
                algorithm: fixed_window, cost: report}\n\
          - {key: tenant, value: 7, rate_limit: {unlimited: true}}\n\
@@ -32,6 +33,7 @@ fn a_document_is_a_domain_with_a_tree() {
         algorithm: Some(Algorithm::FixedWindow),
         cost: Some(Cost::Report),
         shadow: true,
+        quota: true,
         ..Limit::new(3, Unit::Minute)
     };
     let pattern = "/a*".to_owned();
@@ -224,13 +226,20 @@ fn share_threshold_needs_a_wildcard() {
 }
 
 #[test]
-fn shadow_mode_needs_a_limit() {
+fn modes_need_a_limit() {
     check_descriptors(
         "[{key: a, shadow_mode: true}, {key: b, shadow_mode: on}, {key: c, shadow_mode: false}]",
         &[
             "f:2: descriptors[0].shadow_mode: expected a `rate_limit` beside it: \
-             there is nothing to shadow",
+             there is no limit to apply it to",
             "f:2: descriptors[1].shadow_mode: expected true or false, found `on`",
+        ],
+    );
+    check_descriptors(
+        "[{key: a, quota_mode: true}]",
+        &[
+            "f:2: descriptors[0].quota_mode: expected a `rate_limit` beside it: \
+             there is no limit to apply it to",
         ],
     );
     check_descriptors(
@@ -249,7 +258,7 @@ fn unknown_keys_are_refused_on_every_level() {
             "f:4: descriptors[0].rate_limit.shadow_mode: unknown key `shadow_mode`: expected \
              unlimited, name, unit, requests_per_unit, unit_multiplier, algorithm, burst or cost",
             "f:4: descriptors[0].unit: unknown key `unit`: \
-             expected key, value, share_threshold, shadow_mode, rate_limit or descriptors",
+             expected key, value, share_threshold, shadow_mode, quota_mode, rate_limit or descriptors",
         ],
     );
 }
@@ -257,11 +266,10 @@ fn unknown_keys_are_refused_on_every_level() {
 #[test]
 fn keys_that_are_not_supported_yet_are_refused_by_name() {
     check_descriptors(
-        "[{key: a, quota_mode: true, value_to_metric: true, metadata: {x: 1}, detailed_metric: true}]",
+        "[{key: a, value_to_metric: true, metadata: {x: 1}, detailed_metric: true}]",
         &[
             "f:2: descriptors[0].detailed_metric: `detailed_metric` is not supported yet",
             "f:2: descriptors[0].metadata: `metadata` is not supported yet",
-            "f:2: descriptors[0].quota_mode: `quota_mode` is not supported yet",
             "f:2: descriptors[0].value_to_metric: `value_to_metric` is not supported yet",
         ],
     );

@@ -42,6 +42,8 @@ struct DescriptorForm<'d> {
     #[serde(skip_serializing_if = "is_false")]
     shadow_mode: bool,
     #[serde(skip_serializing_if = "is_false")]
+    quota_mode: bool,
+    #[serde(skip_serializing_if = "is_false")]
     share_threshold: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate_limit: Option<LimitForm<'d>>,
@@ -58,13 +60,15 @@ impl<'d> From<&'d Descriptor> for DescriptorForm<'d> {
                 ..
             }
         );
+        let limit = match &descriptor.allowance {
+            Some(Allowance::Limited(limit)) => Some(limit),
+            Some(Allowance::Unlimited) | None => None,
+        };
         Self {
             key: &descriptor.key,
             value: descriptor.value.text(),
-            shadow_mode: matches!(
-                &descriptor.allowance,
-                Some(Allowance::Limited(limit)) if limit.shadow
-            ),
+            shadow_mode: limit.is_some_and(|limit| limit.shadow),
+            quota_mode: limit.is_some_and(|limit| limit.quota),
             share_threshold,
             rate_limit: descriptor.allowance.as_ref().map(Into::into),
             descriptors: descriptor.descriptors.iter().map(Into::into).collect(),

@@ -89,6 +89,7 @@ fn a_status_says_as_much_as_is_known() {
     };
     let response = wire::response(Verdict {
         over_limit: true,
+        shadowed: false,
         statuses: vec![
             Status::NotLimited,
             Status::Unlimited,

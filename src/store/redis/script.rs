@@ -13,6 +13,7 @@ use crate::rule::limit::Algorithm;
 use crate::store::Now;
 use crate::store::StoreError;
 use crate::store::Take;
+use crate::store::Veto;
 
 /// The script, with its hash.
 pub(super) struct TakeScript(Script);
@@ -54,7 +55,7 @@ impl TakeScript {
                 .arg(take.burst)
                 .arg(window)
                 .arg(hits.min(MAX_HITS))
-                .arg(u8::from(take.enforced));
+                .arg(veto(take.veto));
         }
         command
     }
@@ -84,6 +85,14 @@ impl TakeScript {
             .zip(numbers.chunks_exact(3))
             .map(decision)
             .collect())
+    }
+}
+
+fn veto(veto: Veto) -> &'static str {
+    match veto {
+        Veto::Alone => "1",
+        Veto::Together => "2",
+        Veto::Never => "0",
     }
 }
 

@@ -10,7 +10,8 @@
 --   burst: how much more one window may hold, with N on average;
 --   window: W in microseconds; of a fixed window the seconds until its key expires;
 --   hits: how many;
---   enforced: '1' when hits that do not fit refuse the request.
+--   veto: what hits that do not fit do to the request: '1' they refuse it, '2' they refuse it if
+--   those of no other '2' fit, '0' nothing.
 -- Answers three numbers a take: fits (0 or 1), remaining, and the microseconds until the same take
 -- would fit or, if it did, until nothing is counted. Of a fixed window: its count, 0, 0.
 --
@@ -183,7 +184,7 @@ local function wait(log, take)
   return until_free
 end
 
-local takes, admitted = {}, true
+local takes, admitted, any_together_fits = {}, true, nil
 for index, key in ipairs(KEYS) do
   local at = 3 + 6 * (index - 1)
   local take = {
@@ -206,11 +207,16 @@ for index, key in ipairs(KEYS) do
     take.log = settled(key, take)
     take.fits = take.needed <= remaining(take.log, take)
   end
-  if ARGV[at + 5] == '1' and not take.fits then
+  local veto = ARGV[at + 5]
+  if veto == '1' and not take.fits then
     admitted = false
+  elseif veto == '2' then
+    any_together_fits = any_together_fits or take.fits
   end
   takes[index] = take
 end
+
+admitted = admitted and any_together_fits ~= false
 
 local answer = {}
 for index, take in ipairs(takes) do

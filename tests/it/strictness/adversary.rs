@@ -8,6 +8,7 @@ use slidegate::algorithm::Hits;
 use slidegate::algorithm::Timestamp;
 use slidegate::limiter;
 use slidegate::limiter::Limiter;
+use slidegate::limiter::Options;
 use slidegate::limiter::Request;
 use slidegate::limiter::clock::Clock;
 use slidegate::metrics::Metrics;
@@ -15,7 +16,6 @@ use slidegate::rule::Allowance;
 use slidegate::rule::Descriptor;
 use slidegate::rule::Domain;
 use slidegate::rule::Value;
-use slidegate::rule::limit::Algorithm;
 use slidegate::rule::limit::Cost;
 use slidegate::rule::limit::Limit;
 use slidegate::rule::limit::Unit;
@@ -81,14 +81,8 @@ impl Adversary {
             let metrics = Arc::new(Metrics::new());
             let (store, store_metrics) = (Arc::clone(store), metrics.store("test"));
             let clock = Arc::clone(&clock) as Arc<dyn Clock>;
-            let algorithm = Algorithm::SlidingWindow;
-            Arc::new(Limiter::new(
-                store,
-                clock,
-                algorithm,
-                metrics,
-                store_metrics,
-            ))
+            let options = Options::default();
+            Arc::new(Limiter::new(store, clock, options, metrics, store_metrics))
         };
         let mut adversary = Self {
             replicas: stores.iter().map(replica).collect(),

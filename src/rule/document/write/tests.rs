@@ -205,10 +205,10 @@ fn allowance() -> impl Strategy<Value = Allowance> {
             Algorithm::SlidingWindow,
         ])),
         prop::option::of(prop::sample::select(vec![Cost::Ask, Cost::Report])),
-        any::<bool>(),
+        any::<(bool, bool)>(),
     );
     let limit = limit.prop_map(
-        |(name, (requests, burst), unit, unit_multiplier, algorithm, cost, shadow)| {
+        |(name, (requests, burst), unit, unit_multiplier, algorithm, cost, (shadow, quota))| {
             let can_burst = requests > 0 && algorithm != Some(Algorithm::FixedWindow);
             Allowance::Limited(Limit {
                 name,
@@ -221,6 +221,7 @@ fn allowance() -> impl Strategy<Value = Allowance> {
                 algorithm,
                 cost,
                 shadow,
+                quota,
                 ..Limit::new(requests, unit)
             })
         },
