@@ -22,6 +22,7 @@ use crate::platform::filter::HeaderModifier;
 use crate::platform::filter::RequestRedirect;
 use crate::platform::filter::UrlRewrite;
 use crate::platform::hostname::Hostname;
+use crate::platform::limit::LocalRateLimit;
 use crate::platform::limit::RateLimit;
 use crate::platform::security::Auth;
 use crate::platform::security::Cors;
@@ -137,6 +138,8 @@ pub struct Route {
     pub tags: BTreeMap<String, String>,
     /// The limit that is written in the route itself.
     pub rate_limit: Option<RateLimit>,
+    /// The limit for each instance of Envoy that is written in the route itself.
+    pub local_rate_limit: Option<LocalRateLimit>,
     /// Which of its failed requests are sent again, where no policy says it.
     pub retry: Option<Retry>,
     /// How long things may take on the way to its backends, where no policy says it.
@@ -144,6 +147,17 @@ pub struct Route {
 }
 
 impl Route {
+    /// The header that its authentication puts a claim into.
+    pub fn header_of(&self, claim: &str) -> Option<&str> {
+        let Some(Auth::Jwt(token)) = &self.auth else {
+            return None;
+        };
+        let mut claims = token.claim_to_headers.iter();
+        claims
+            .find(|it| it.claim == claim)
+            .map(|it| it.header.as_str())
+    }
+
     /// The listeners that it attaches to.
     pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
         let listeners = self.gateway.listeners.iter().enumerate();
@@ -278,7 +292,9 @@ pub enum PolicySpec {
     Cors(Cors),
     /// Changes to the headers of requests.
     HeaderModifier(HeaderModifier),
-    /// A limit.
+    /// A limit for each instance of Envoy.
+    LocalRateLimit(LocalRateLimit),
+    /// A limit for all instances of Envoy together.
     RateLimit(RateLimit),
     /// An answer that sends the client elsewhere.
     RequestRedirect(RequestRedirect),

@@ -21,6 +21,7 @@ use crate::platform::Scope;
 use crate::platform::filter::HeaderModifier;
 use crate::platform::filter::RequestRedirect;
 use crate::platform::filter::UrlRewrite;
+use crate::platform::limit::LocalRateLimit;
 use crate::platform::limit::RateLimit;
 use crate::platform::security::Cors;
 
@@ -84,6 +85,14 @@ impl<'p> Effective<'p> {
     pub fn rate_limit(&self, route: &'p Route) -> Option<InForce<'p, RateLimit>> {
         self.in_force(route, route.rate_limit.as_ref(), |spec| match spec {
             PolicySpec::RateLimit(rate_limit) => Some(rate_limit),
+            _ => None,
+        })
+    }
+
+    /// The limit for each instance of Envoy that is in force for `route`, if any is.
+    pub fn local_rate_limit(&self, route: &'p Route) -> Option<InForce<'p, LocalRateLimit>> {
+        self.in_force(route, route.local_rate_limit.as_ref(), |spec| match spec {
+            PolicySpec::LocalRateLimit(rate_limit) => Some(rate_limit),
             _ => None,
         })
     }

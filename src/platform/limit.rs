@@ -1,5 +1,7 @@
 //! How many requests may pass.
 
+use std::num::NonZeroU32;
+
 use crate::rule::limit::Unit;
 
 /// So many requests per unit.
@@ -19,6 +21,26 @@ pub struct RateLimit {
     pub cost: Cost,
 }
 
+/// So many requests per unit at each instance of Envoy, which counts them itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LocalRateLimit {
+    /// How many requests pass in one unit.
+    pub requests: NonZeroU32,
+    /// The unit.
+    pub unit: Unit,
+    /// What is counted apart.
+    pub key: Key,
+}
+
+/// A limit of either type.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Limit {
+    /// For all instances of Envoy together.
+    Global(RateLimit),
+    /// For each instance of Envoy alone.
+    Local(LocalRateLimit),
+}
+
 /// What a limit counts apart.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Key {
@@ -31,6 +53,9 @@ pub enum Key {
     Consumer,
     /// Each value of a header; requests without the header are not limited.
     Header(String),
+    /// Each value of this claim of the token that a route asks for; requests whose token has no such
+    /// claim are not limited.
+    User(String),
 }
 
 /// What a request costs.

@@ -1,10 +1,9 @@
-//! A limit → the rules of a `BackendTrafficPolicy`.
+//! Limits → the rules of a `BackendTrafficPolicy`.
 
 use crate::manifest::traffic_policy;
 use crate::manifest::traffic_policy::ClientSelector;
 use crate::manifest::traffic_policy::CostFrom;
 use crate::manifest::traffic_policy::CostSource;
-use crate::manifest::traffic_policy::GlobalRateLimit;
 use crate::manifest::traffic_policy::LimitUnit;
 use crate::manifest::traffic_policy::LimitValue;
 use crate::manifest::traffic_policy::MetadataKey;
@@ -13,38 +12,79 @@ use crate::manifest::traffic_policy::SourceCidr;
 use crate::manifest::traffic_policy::SourceCidrType;
 use crate::manifest::traffic_policy::ValueSelector;
 use crate::manifest::traffic_policy::ValueSelectorType;
+use crate::platform::Route;
 use crate::platform::limit::Cost;
 use crate::platform::limit::Key;
+use crate::platform::limit::LocalRateLimit;
 use crate::platform::limit::Metadata;
 use crate::platform::limit::RateLimit;
 use crate::platform::security::CONSUMER;
 use crate::rule::limit::Unit;
 
-pub(super) fn of(limit: &RateLimit) -> traffic_policy::RateLimit {
-    let selectors = match &limit.key {
-        Key::All => vec![None],
-        // Envoy matches an address against blocks of its own family only.
-        Key::ClientIp => vec![Some(addresses("0.0.0.0/0")), Some(addresses("::/0"))],
-        Key::Consumer => vec![Some(values_of(CONSUMER))],
-        Key::Header(name) => vec![Some(values_of(name))],
+/// The limits of both types, for all requests that a route meets.
+pub(super) fn of(
+    route: &Route,
+    global: Option<&RateLimit>,
+    local: Option<&LocalRateLimit>,
+) -> Option<traffic_policy::RateLimit> {
+    let global = global.map(|limit| global_rules(route, limit));
+    let local = local.map(|limit| local_rules(route, limit));
+    // With a type, Envoy Gateway looks at the limits of that type only.
+    let limit_type = match (&global, &local) {
+        (None, None) => return None,
+        (Some(_), None) => Some("Global"),
+        (None, Some(_)) => Some("Local"),
+        (Some(_), Some(_)) => None,
     };
-    let rule = |selector: Option<ClientSelector>| RateLimitRule {
-        client_selectors: selector.into_iter().collect(),
+    Some(traffic_policy::RateLimit {
+        limit_type: limit_type.map(str::to_owned),
+        global: global.map(|rules| traffic_policy::GlobalRateLimit { rules }),
+        local: local.map(|rules| traffic_policy::LocalRateLimit { rules }),
+    })
+}
+
+fn global_rules(route: &Route, limit: &RateLimit) -> Vec<RateLimitRule> {
+    let rule = |client_selectors| RateLimitRule {
+        cost: cost(&limit.cost),
+        shadow_mode: limit.shadow.then_some(true),
+        ..rule(client_selectors, limit.requests, limit.unit)
+    };
+    selectors(route, &limit.key).into_iter().map(rule).collect()
+}
+
+fn local_rules(route: &Route, limit: &LocalRateLimit) -> Vec<RateLimitRule> {
+    let rule = |client_selectors| rule(client_selectors, limit.requests.get(), limit.unit);
+    selectors(route, &limit.key).into_iter().map(rule).collect()
+}
+
+fn rule(client_selectors: Vec<ClientSelector>, requests: u32, per: Unit) -> RateLimitRule {
+    RateLimitRule {
+        client_selectors,
         limit: LimitValue {
-            requests: limit.requests,
-            unit: unit(limit.unit),
+            requests,
+            unit: unit(per),
             from_metadata: None,
         },
-        cost: cost(&limit.cost),
+        cost: None,
         shared: None,
-        shadow_mode: limit.shadow.then_some(true),
+        shadow_mode: None,
         x_rate_limit_headers: None,
-    };
-    let rules = selectors.into_iter().map(rule).collect();
-    traffic_policy::RateLimit {
-        limit_type: Some("Global".to_owned()),
-        global: Some(GlobalRateLimit { rules }),
-        local: None,
+    }
+}
+
+/// The selectors of each rule that a key needs.
+fn selectors(route: &Route, key: &Key) -> Vec<Vec<ClientSelector>> {
+    match key {
+        Key::All => vec![Vec::new()],
+        // Envoy matches an address against blocks of its own family only.
+        Key::ClientIp => vec![vec![addresses("0.0.0.0/0")], vec![addresses("::/0")]],
+        Key::Consumer => vec![vec![values_of(CONSUMER)]],
+        Key::Header(name) => vec![vec![values_of(name)]],
+        Key::User(claim) => {
+            let header = route.header_of(claim);
+            let header = header.expect("a platform without faults has a header for each user");
+            vec![vec![values_of(header)]]
+        }
     }
 }
 

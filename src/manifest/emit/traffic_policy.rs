@@ -26,14 +26,15 @@ pub(super) fn object(
     metadata.labels.extend(service_labels(&route.api_service));
     let spec = BackendTrafficPolicySpec {
         target_refs: vec![TargetRef::http_route(&route.name)],
-        ..spec(&traffic)
+        ..spec(route, &traffic)
     };
     Some(Object::new(metadata, spec))
 }
 
 /// All but what it is for.
-fn spec(traffic: &Traffic<'_>) -> BackendTrafficPolicySpec {
-    let limit = traffic.rate_limit.map(|it| rate_limit::of(it.spec));
+fn spec(route: &Route, traffic: &Traffic<'_>) -> BackendTrafficPolicySpec {
+    let (global, local) = (traffic.rate_limit, traffic.local_rate_limit);
+    let limit = rate_limit::of(route, global.map(|it| it.spec), local.map(|it| it.spec));
     BackendTrafficPolicySpec {
         target_refs: Vec::new(),
         merge_type: None,

@@ -24,7 +24,7 @@ pub(super) fn check(
     let effective = Effective::new(platform);
     for route in &platform.routes {
         let mut messages = filters(&effective, route, policies.are_whole());
-        messages.extend(consumer(&effective, route));
+        messages.extend(callers(&effective, route));
         messages.extend(backends(&effective, route));
         for message in messages {
             faults.extend(routes.fault(&route.name, message));
@@ -103,20 +103,44 @@ fn filters(effective: &Effective<'_>, route: &Route, is_whole: bool) -> Vec<Stri
     messages
 }
 
-/// A limit for each consumer where nobody vouches for who that is: clients would choose their own
+/// Limits for each caller where nobody vouches for who that is: clients would choose their own
 /// bucket.
-fn consumer(effective: &Effective<'_>, route: &Route) -> Option<String> {
-    let limit = effective.rate_limit(route)?;
-    if limit.spec.key != Key::Consumer || matches!(route.auth, Some(Auth::ApiKey(_))) {
-        return None;
-    }
-    let policy = match limit.source {
-        Source::Policy(name) => format!(" of policy `{name}`"),
-        Source::Backend(_) | Source::Route(_) => String::new(),
+fn callers(effective: &Effective<'_>, route: &Route) -> Vec<String> {
+    let global = effective.rate_limit(route);
+    let local = effective.local_rate_limit(route);
+    let limits = [
+        global.map(|it| (it.source, &it.spec.key)),
+        local.map(|it| (it.source, &it.spec.key)),
+    ];
+    let limits = limits.into_iter().flatten();
+    let fault = |(source, key): (Source<'_>, &Key)| {
+        let limit = match source {
+            Source::Policy(name) => format!("the limit of policy `{name}`"),
+            Source::Backend(_) | Source::Route(_) => "the limit".to_owned(),
+        };
+        unknown_caller(route, key).map(|reason| format!("{limit} is for each {reason}"))
     };
-    Some(format!(
-        "the limit{policy} is for each consumer, whom only `auth_mode: apikey` names"
-    ))
+    limits.filter_map(fault).collect()
+}
+
+/// What is missing for a limit with this key.
+fn unknown_caller(route: &Route, key: &Key) -> Option<String> {
+    match key {
+        Key::All | Key::ClientIp | Key::Header(_) => None,
+        Key::Consumer => {
+            let is_named = matches!(route.auth, Some(Auth::ApiKey(_)));
+            (!is_named).then(|| "consumer, whom only `auth_mode: apikey` names".to_owned())
+        }
+        Key::User(claim) => {
+            let is_named = route.header_of(claim).is_some();
+            (!is_named).then(|| {
+                format!(
+                    "user, whom only a token names: expected `auth_mode: jwt` with the claim \
+                     `{claim}` in `auth_config.claim_to_headers`"
+                )
+            })
+        }
+    }
 }
 
 /// Backends of a route that say different things of what the route can have one of only.

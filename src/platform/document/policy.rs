@@ -20,6 +20,7 @@ use crate::platform::document::text;
 use crate::platform::document::traffic::circuit_breaker;
 use crate::platform::document::traffic::retry;
 use crate::platform::document::traffic::timeout;
+use crate::platform::limit::Limit;
 
 /// What policies can be for.
 #[derive(Clone, Copy)]
@@ -48,7 +49,10 @@ pub(super) fn read(
         Type::HeaderModifier => {
             filter::header_modifier(&at, faults).map(PolicySpec::HeaderModifier)
         }
-        Type::RateLimit => rate_limit::read(&at, faults).map(PolicySpec::RateLimit),
+        Type::RateLimit => rate_limit::read(&at, faults).map(|limit| match limit {
+            Limit::Global(limit) => PolicySpec::RateLimit(limit),
+            Limit::Local(limit) => PolicySpec::LocalRateLimit(limit),
+        }),
         Type::RequestRedirect => {
             filter::request_redirect(&at, faults).map(PolicySpec::RequestRedirect)
         }

@@ -1,5 +1,7 @@
 //! A rate limit: the `spec` of a policy, or `rate_limit` of a route.
 
+use std::num::NonZeroU32;
+
 use crate::document::At;
 use crate::document::Fault;
 use crate::document::Mapping;
@@ -8,25 +10,39 @@ use crate::document::quoted;
 use crate::platform::document::text;
 use crate::platform::limit::Cost;
 use crate::platform::limit::Key;
+use crate::platform::limit::Limit;
+use crate::platform::limit::LocalRateLimit;
 use crate::platform::limit::Metadata;
 use crate::platform::limit::RateLimit;
 use crate::rule::limit::Unit;
 
-pub(super) fn read(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<RateLimit> {
+pub(super) fn read(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Limit> {
     let mut fields = at.mapping(faults)?;
+    let limit_type = match fields.optional("type") {
+        None => Some(Type::Global),
+        Some(at) => at.one_of(&[("Global", Type::Global), ("Local", Type::Local)], faults),
+    };
+    let limit = match limit_type {
+        // Most fields are those of either.
+        None | Some(Type::Global) => global(&mut fields, faults).map(Limit::Global),
+        Some(Type::Local) => local(&mut fields, faults).map(Limit::Local),
+    };
+    fields.finish(faults);
+    limit_type.and(limit)
+}
+
+#[derive(Clone, Copy)]
+enum Type {
+    Global,
+    Local,
+}
+
+fn global(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<RateLimit> {
     let requests = fields.required("requests_per_unit", faults);
     let requests = requests.and_then(|at| count(&at, faults));
     let burst = fields.optional("burst");
     let burst = burst.map(|at| burst_over(requests, &at, faults));
-    let unit = fields.required("unit", faults);
-    let unit = unit.and_then(|at| unit_named(&at, faults));
-    if let Some(at) = fields.optional("type") {
-        text::supported(&at, &[("Global", Some(())), ("Local", None)], faults);
-    }
-    let key = match fields.optional("key") {
-        None => Some(Key::All),
-        Some(at) => key(&at, faults),
-    };
+    let (unit, key) = (unit(fields, faults), key(fields, faults));
     if let Some(at) = fields.optional("shared")
         && at.boolean(faults) == Some(true)
     {
@@ -36,7 +52,6 @@ pub(super) fn read(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<RateLimit> {
     let shadow = shadow.and_then(|at| at.boolean(faults));
     let cost = fields.optional("cost");
     let cost = cost.and_then(|at| cost_of(&at, faults));
-    fields.finish(faults);
     Some(RateLimit {
         requests: requests?,
         burst: match burst {
@@ -48,6 +63,30 @@ pub(super) fn read(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<RateLimit> {
         shadow: shadow.unwrap_or(false),
         cost: cost.unwrap_or_default(),
     })
+}
+
+/// A limit that each instance of Envoy holds alone, of which Envoy Gateway lets less be said.
+fn local(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<LocalRateLimit> {
+    let requests = fields.required("requests_per_unit", faults);
+    let requests = requests.and_then(|at| at.number(1, u64::from(u32::MAX), faults));
+    let (unit, key) = (unit(fields, faults), key(fields, faults));
+    for name in ["burst", "shared", "shadow", "cost"] {
+        if let Some(at) = fields.optional(name) {
+            let reason = "Envoy Gateway has it for limits of type Global only";
+            faults.push(at.fault(format!("a limit of type Local has no `{name}`: {reason}")));
+        }
+    }
+    let requests = u32::try_from(requests?).ok()?;
+    Some(LocalRateLimit {
+        requests: NonZeroU32::new(requests)?,
+        unit: unit?,
+        key: key?,
+    })
+}
+
+fn unit(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Unit> {
+    let at = fields.required("unit", faults)?;
+    unit_named(&at, faults)
 }
 
 fn unit_named(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Unit> {
@@ -81,31 +120,33 @@ enum By {
     ClientIp,
     Consumer,
     Header,
+    User,
 }
 
-fn key(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Key> {
+fn key(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Key> {
+    let Some(at) = fields.optional("key") else {
+        return Some(Key::All);
+    };
     let mut fields = at.mapping(faults)?;
-    let by = fields.required("by", faults).and_then(|at| {
-        text::supported(
-            &at,
-            &[
-                ("client_ip", Some(By::ClientIp)),
-                ("header", Some(By::Header)),
-                ("user", None),
-                ("consumer", Some(By::Consumer)),
-            ],
-            faults,
-        )
-    });
-    let key = match by {
+    let names = [
+        ("client_ip", By::ClientIp),
+        ("header", By::Header),
+        ("user", By::User),
+        ("consumer", By::Consumer),
+    ];
+    let by = fields.required("by", faults);
+    let key = match by.and_then(|at| at.one_of(&names, faults)) {
         None => {
-            // What it would be for is unknown, so it is not judged.
-            fields.optional("name");
+            // What they would be for is unknown, so they are not judged.
+            for key in ["name", "claim"] {
+                fields.optional(key);
+            }
             None
         }
         Some(By::ClientIp) => Some(Key::ClientIp),
         Some(By::Consumer) => Some(Key::Consumer),
         Some(By::Header) => header(&mut fields, faults),
+        Some(By::User) => user(&mut fields, faults),
     };
     fields.finish(faults);
     key
@@ -114,6 +155,14 @@ fn key(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Key> {
 fn header(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Key> {
     let at = fields.required("name", faults)?;
     text::token(&at, faults).map(Key::Header)
+}
+
+/// The user of a token is its subject, unless another claim is named.
+fn user(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Key> {
+    let Some(at) = fields.optional("claim") else {
+        return Some(Key::User("sub".to_owned()));
+    };
+    text::checked(&at, faults, "a claim", text::is_word).map(Key::User)
 }
 
 fn cost_of(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Cost> {

@@ -22,6 +22,7 @@ use crate::platform::document::text;
 use crate::platform::document::text::at_most;
 use crate::platform::document::traffic::retry;
 use crate::platform::hostname::Hostname;
+use crate::platform::limit::Limit;
 
 /// What routes refer to.
 #[derive(Clone, Copy)]
@@ -56,7 +57,11 @@ pub(super) fn read(
     let tags = fields.optional("tags");
     let tags = tags.map(|at| text::labels(&at, faults)).unwrap_or_default();
     let limit = fields.optional("rate_limit");
-    let limit = limit.and_then(|at| rate_limit::read(&at, faults));
+    let (rate_limit, local_rate_limit) = match limit.and_then(|at| rate_limit::read(&at, faults)) {
+        None => (None, None),
+        Some(Limit::Global(limit)) => (Some(limit), None),
+        Some(Limit::Local(limit)) => (None, Some(limit)),
+    };
     let priority = fields.optional("priority");
     let priority = priority.and_then(|at| text::priority(&at, faults));
     let timeouts = timeouts::read(fields, faults);
@@ -80,7 +85,8 @@ pub(super) fn read(
             timeouts,
             auth: auth?,
             tags,
-            rate_limit: limit,
+            rate_limit,
+            local_rate_limit,
             retry,
             timeout,
         })

@@ -68,6 +68,11 @@ pub(super) fn is_token(text: &str) -> bool {
     (1..=256).contains(&text.len()) && text.bytes().all(is_token)
 }
 
+/// Whether a text is one word of visible characters.
+pub(super) fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// A length of time.
 pub(super) fn span(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Span> {
     match Span::try_from(at.text(faults)?) {

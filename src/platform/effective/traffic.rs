@@ -9,6 +9,7 @@ use crate::platform::backend::Backend;
 use crate::platform::effective::Effective;
 use crate::platform::effective::InForce;
 use crate::platform::effective::Source;
+use crate::platform::limit::LocalRateLimit;
 use crate::platform::limit::RateLimit;
 use crate::platform::span::Span;
 use crate::platform::traffic::CircuitBreaker;
@@ -21,8 +22,10 @@ use crate::platform::traffic::Timeout;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Traffic<'p> {
     route: &'p Route,
-    /// The limit.
+    /// The limit for all instances of Envoy together.
     pub rate_limit: Option<InForce<'p, RateLimit>>,
+    /// The limit for each instance of Envoy.
+    pub local_rate_limit: Option<InForce<'p, LocalRateLimit>>,
     /// Which failed requests are sent again.
     pub retry: Option<InForce<'p, Retry>>,
     /// How long things may take.
@@ -96,6 +99,7 @@ impl<'p> Traffic<'p> {
         Self {
             route,
             rate_limit: effective.rate_limit(route),
+            local_rate_limit: effective.local_rate_limit(route),
             retry,
             timeout: Timeouts {
                 request,
@@ -113,6 +117,7 @@ impl<'p> Traffic<'p> {
     pub fn sources(&self) -> impl Iterator<Item = Source<'p>> {
         let sources = [
             self.rate_limit.map(|it| it.source),
+            self.local_rate_limit.map(|it| it.source),
             self.retry.map(|it| it.source),
             self.timeout.request.map(|it| it.source),
             self.timeout.idle.map(|it| it.source),

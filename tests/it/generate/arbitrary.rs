@@ -307,7 +307,8 @@ fn route() -> impl Strategy<Value = (String, String)> {
         Just("auth_mode: apikey, auth_config: {backend: up, header: x-api-key}".to_owned()),
         value().prop_map(|it| format!(
             "auth_mode: jwt, auth_config: {{issuer: 'https://a.example.com', audiences: [{it}], \
-             claim_to_headers: [{{claim: sub, header: x-user}}]}}"
+             claim_to_headers: [{{claim: sub, header: x-user}}]}}, \
+             rate_limit: {{requests_per_unit: 1, unit: day, key: {{by: user}}}}"
         )),
         word().prop_map(|it| format!(
             "auth_mode: oidc, auth_config: {{issuer: 'https://a.example.com', client_id: {it}, \
@@ -335,8 +336,11 @@ fn policy() -> impl Strategy<Value = String> {
         ", key: {by: client_ip}",
         ", key: {by: header, name: x-u}",
     ]);
-    let limit = (any::<u32>(), unit, key).prop_map(|(requests, unit, key)| {
+    let limit = (any::<u32>(), unit.clone(), key.clone()).prop_map(|(requests, unit, key)| {
         format!("type: rate-limit, spec: {{requests_per_unit: {requests}, unit: {unit}{key}}}")
+    });
+    let local = (1..=u32::MAX, unit, key).prop_map(|(requests, unit, key)| {
+        format!("type: rate-limit, spec: {{requests_per_unit: {requests}, unit: {unit}, type: Local{key}}}")
     });
     let cors = (word(), span()).prop_map(|(host, age)| {
         format!(
@@ -357,7 +361,9 @@ fn policy() -> impl Strategy<Value = String> {
         )
     });
     let breaker = circuit_breaker().prop_map(|it| format!("type: circuit-breaker, spec: {it}"));
-    let spec = prop_oneof![limit, cors, modifier, rewrite, retry, timeout, breaker];
+    let spec = prop_oneof![
+        limit, local, cors, modifier, rewrite, retry, timeout, breaker
+    ];
     (scope, 0..3_u32, any::<bool>(), spec).prop_map(|(scope, priority, is_enabled, spec)| {
         format!("{scope}, priority: {priority}, enabled: {is_enabled}, {spec}")
     })

@@ -10,6 +10,7 @@ use crate::platform::document::entities::Entities;
 use crate::platform::document::route::backends;
 use crate::platform::document::text;
 use crate::platform::document::text::at_most;
+use crate::platform::document::text::is_word;
 use crate::platform::hostname::is_dns_name;
 use crate::platform::security::ApiKey;
 use crate::platform::security::Auth;
@@ -347,8 +348,4 @@ fn list(
         None => Some(Vec::new()),
         Some(at) => text::list(at, expected, holds, faults),
     }
-}
-
-fn is_word(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

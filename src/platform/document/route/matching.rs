@@ -67,24 +67,16 @@ enum Comparison {
 }
 
 pub(super) fn headers(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Vec<HeaderMatch> {
-    let Some(at) = fields.optional("headers") else {
-        return Vec::new();
-    };
-    let items = at.items(faults);
-    let instead = "match fewer, and let the backend look at the others";
-    at_most(MAX_HEADERS, "headers", instead, &at, items.len(), faults);
-    let mut headers: Vec<HeaderMatch> = Vec::with_capacity(items.len());
-    for item in items {
-        let Some(header) = header(&item, faults) else {
-            continue;
-        };
-        let is_same = |seen: &HeaderMatch| seen.name.eq_ignore_ascii_case(&header.name);
-        if headers.iter().any(is_same) {
-            faults.push(item.fault(format!("header `{}` stands here twice", header.name)));
-        }
-        headers.push(header);
-    }
-    headers
+    let is_same = |a: &HeaderMatch, b: &HeaderMatch| a.name.eq_ignore_ascii_case(&b.name);
+    let named = |it: &HeaderMatch| format!("header `{}`", it.name);
+    distinct(
+        fields.optional("headers"),
+        "headers",
+        header,
+        is_same,
+        named,
+        faults,
+    )
 }
 
 fn header(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<HeaderMatch> {
@@ -131,30 +123,38 @@ const MAX_HEADER_VALUE: usize = 4_096;
 const MAX_QUERY_VALUE: usize = 1_024;
 
 pub(super) fn query_params(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Vec<QueryMatch> {
-    let Some(at) = fields.optional("query_params") else {
+    let is_same = |a: &QueryMatch, b: &QueryMatch| a.name == b.name;
+    let named = |it: &QueryMatch| format!("parameter `{}`", it.name);
+    let at = fields.optional("query_params");
+    distinct(at, "query parameters", query_param, is_same, named, faults)
+}
+
+/// What a request must have of one sort, each by its name once.
+fn distinct<'n, T>(
+    at: Option<At<'n>>,
+    what: &str,
+    read: impl Fn(&At<'n>, &mut Vec<Fault>) -> Option<T>,
+    is_same: impl Fn(&T, &T) -> bool,
+    named: impl Fn(&T) -> String,
+    faults: &mut Vec<Fault>,
+) -> Vec<T> {
+    let Some(at) = at else {
         return Vec::new();
     };
     let items = at.items(faults);
     let instead = "match fewer, and let the backend look at the others";
-    at_most(
-        MAX_HEADERS,
-        "query parameters",
-        instead,
-        &at,
-        items.len(),
-        faults,
-    );
-    let mut params: Vec<QueryMatch> = Vec::with_capacity(items.len());
+    at_most(MAX_HEADERS, what, instead, &at, items.len(), faults);
+    let mut matches: Vec<T> = Vec::with_capacity(items.len());
     for item in items {
-        let Some(param) = query_param(&item, faults) else {
+        let Some(read) = read(&item, faults) else {
             continue;
         };
-        if params.iter().any(|seen| seen.name == param.name) {
-            faults.push(item.fault(format!("parameter `{}` stands here twice", param.name)));
+        if matches.iter().any(|seen| is_same(seen, &read)) {
+            faults.push(item.fault(format!("{} stands here twice", named(&read))));
         }
-        params.push(param);
+        matches.push(read);
     }
-    params
+    matches
 }
 
 fn query_param(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<QueryMatch> {

@@ -1,11 +1,14 @@
 //! How documents of kind `Policy` are read.
 
+use std::num::NonZeroU32;
+
 use crate::platform::PolicySpec;
 use crate::platform::Scope;
 use crate::platform::document::tests::check;
 use crate::platform::document::tests::good;
 use crate::platform::limit::Cost;
 use crate::platform::limit::Key;
+use crate::platform::limit::LocalRateLimit;
 use crate::platform::limit::Metadata;
 use crate::platform::limit::RateLimit;
 use crate::rule::limit::Unit;
@@ -134,7 +137,7 @@ fn a_limit_is_checked_field_by_field() {
         "requests_per_unit: -1, unit: day, per: x",
         &[
             "spec.requests_per_unit: expected a whole number from 0 to 4294967295, found `-1`",
-            "spec.per: unknown key `per`: expected requests_per_unit, burst, unit, type, key, shared, shadow or cost",
+            "spec.per: unknown key `per`: expected type, requests_per_unit, burst, unit, key, shared, shadow or cost",
         ],
     );
     spec(
@@ -142,7 +145,7 @@ fn a_limit_is_checked_field_by_field() {
         &[
             "spec: `requests_per_unit` is missing",
             "spec: `unit` is missing",
-            "spec.priority: unknown key `priority`: expected requests_per_unit, burst, unit, type, key, shared, shadow or cost",
+            "spec.priority: unknown key `priority`: expected type, requests_per_unit, burst, unit, key, shared, shadow or cost",
         ],
     );
     limit("key: {by: header}", &["spec.key: `name` is missing"]);
@@ -176,14 +179,42 @@ fn a_limit_is_checked_field_by_field() {
 
 #[test]
 fn what_is_not_supported_yet_is_refused_by_name() {
-    limit("type: Local", &["spec.type: `Local` is not supported yet"]);
     limit(
         "shared: true",
         &["spec.shared: `shared: true` is not supported yet"],
     );
+}
+
+#[test]
+fn a_limit_at_each_envoy_says_no_more_than_envoy_gateway_takes() {
+    let platform = good(&policy(
+        "requests_per_unit: 10, unit: second, type: Local, key: {by: client_ip}",
+    ));
+    let expected = LocalRateLimit {
+        requests: NonZeroU32::new(10).unwrap(),
+        unit: Unit::Second,
+        key: Key::ClientIp,
+    };
+    let spec = &platform.policies[0].spec;
+    assert_eq!(*spec, PolicySpec::LocalRateLimit(expected));
+    let refused = |name: &str| {
+        format!(
+            "spec.{name}: a limit of type Local has no `{name}`: Envoy Gateway has it for limits \
+             of type Global only"
+        )
+    };
+    let refused = ["burst", "shared", "shadow", "cost"].map(refused);
     limit(
-        "key: {by: user}",
-        &["spec.key.by: `user` is not supported yet"],
+        "type: Local, burst: 1, shared: true, shadow: true, cost: {request: 1}",
+        &refused.each_ref().map(String::as_str),
+    );
+    limit(
+        "type: Locals",
+        &["spec.type: unknown value `Locals`: did you mean `Local`?"],
+    );
+    self::spec(
+        "requests_per_unit: 0, unit: day, type: Local",
+        &["spec.requests_per_unit: expected a whole number from 1 to 4294967295, found `0`"],
     );
 }
 
@@ -218,6 +249,43 @@ fn a_consumer_is_named_by_the_authentication_of_the_route() {
             UNKNOWN,
             "t.yaml:1: spec.key.name: unknown key `name`: expected by",
         ],
+    );
+}
+
+#[test]
+fn a_user_is_named_by_the_token_of_the_route() {
+    let route = |auth: &str| {
+        format!(
+            "{{kind: Route, name: r1, api_service: api, gateway: gw, path_prefix: /r1, \
+             backend_refs: [{{backend: up}}], rate_limit: {{requests_per_unit: 1, unit: day, \
+             key: {{by: user}}}}, {auth}}}"
+        )
+    };
+    let token = |claim: &str| {
+        route(&format!(
+            "auth_mode: jwt, auth_config: {{issuer: 'https://a.b', claim_to_headers: \
+             [{{claim: {claim}, header: x-u}}]}}"
+        ))
+    };
+    let platform = good(&token("sub"));
+    let found = platform.routes.iter().find(|it| it.name == "r1").unwrap();
+    let limit = found.rate_limit.as_ref().unwrap();
+    assert_eq!(limit.key, Key::User("sub".to_owned()));
+    assert_eq!(found.header_of("sub"), Some("x-u"));
+    let unknown = |claim: &str| {
+        format!(
+            "t.yaml:1: the limit is for each user, whom only a token names: expected \
+             `auth_mode: jwt` with the claim `{claim}` in `auth_config.claim_to_headers`"
+        )
+    };
+    check(&token("email"), &[&unknown("sub")]);
+    check(&route("auth_mode: none"), &[&unknown("sub")]);
+    let text = |claim: &str| token("sub").replace("by: user", &format!("by: user, claim: {claim}"));
+    check(&text("email"), &[&unknown("email")]);
+    check(&text("sub"), &[]);
+    check(
+        &text("''"),
+        &["t.yaml:1: rate_limit.key.claim: `` is not a claim"],
     );
 }
 
