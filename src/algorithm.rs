@@ -29,6 +29,49 @@ pub enum Hits {
     Report(u64),
 }
 
+/// How an ask may be granted that stands for several, and what may be granted ahead of need.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Terms {
+    /// The fewest hits that are of use: with fewer left, none are granted.
+    pub least: u64,
+    /// The most hits that one of those asks has: the wait is told for so many.
+    pub largest: u64,
+    /// How many hits are wished for ahead of need.
+    pub extra: u64,
+    /// In microseconds: how far ahead hits are booked that may be used later, at most
+    /// [`sliding::Quota::life`].
+    pub life: u64,
+    /// Whether all hits may be used later, not only when some are granted ahead of need.
+    pub keeps: bool,
+}
+
+impl Terms {
+    /// All of these hits or none, and no more.
+    pub fn whole(hits: Hits) -> Self {
+        let (Hits::Ask(count) | Hits::Report(count)) = hits;
+        Self {
+            least: count,
+            largest: count,
+            extra: 0,
+            life: 0,
+            keeps: false,
+        }
+    }
+}
+
+/// Tells the log of a key from those that it had before: a new one has another.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct LogId(pub u64);
+
+/// As what hits were booked, for giving back those that were not used.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Booked {
+    /// In which log.
+    pub id: LogId,
+    /// When, on the clock of whoever counts; of hits that may be used later, until when at least.
+    pub date: Timestamp,
+}
+
 /// What counting says of the hits of one request on one key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Decision {

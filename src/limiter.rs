@@ -211,13 +211,13 @@ impl Limiter {
         if plan.takes.is_empty() {
             return Ok(Vec::new());
         }
-        let taken = tokio::time::timeout(patience, self.store.take(&plan.takes, now)).await;
+        let taken = tokio::time::timeout(patience, self.store.take(&[], &plan.takes, now)).await;
         let micros = self.clock.now().steady.since(now.steady);
         self.store_metrics
             .latency
             .record(Duration::from_micros(micros).as_secs_f64());
         let decisions = match taken {
-            Ok(Ok(decisions)) => return Ok(decisions),
+            Ok(Ok(answers)) => return Ok(answers.iter().map(|it| it.decision).collect()),
             Ok(Err(error)) => Undecided::Store(error),
             Err(_) => Undecided::Late,
         };

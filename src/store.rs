@@ -7,8 +7,10 @@ pub mod redis;
 use std::future::Future;
 use std::pin::Pin;
 
+use crate::algorithm::Booked;
 use crate::algorithm::Decision;
 use crate::algorithm::Hits;
+use crate::algorithm::Terms;
 use crate::algorithm::Timestamp;
 use crate::algorithm::sliding::Quota;
 use crate::rule::limit::Algorithm;
@@ -19,18 +21,26 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Counts hits.
 pub trait Store: std::fmt::Debug + Send + Sync + 'static {
-    /// Decides the takes of one request together: sliding ones are charged all or none, fixed
-    /// ones always, as envoyproxy/ratelimit does. Answers in the order of the takes.
+    /// Takes back what was not used, then decides the takes of one request together: sliding ones
+    /// are charged all or none, fixed ones always, as envoyproxy/ratelimit does. Answers in the
+    /// order of the takes.
     ///
-    /// No two sliding takes have the same key.
+    /// No two sliding takes have the same key. Nothing is sent again that may have been executed.
     fn take<'a>(
         &'a self,
+        unused: &'a [GiveBack],
         takes: &'a [Take],
         now: Now,
-    ) -> BoxFuture<'a, Result<Vec<Decision>, StoreError>>;
+    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>>;
 
-    /// Forgets what was counted under a key.
-    fn reset<'a>(&'a self, key: &'a [u8], now: Now) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Forgets what was counted under the key of a sliding window, but for hits that were granted
+    /// ahead of need and may still be used.
+    fn reset<'a>(
+        &'a self,
+        key: &'a [u8],
+        window: Window,
+        now: Now,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
 }
 
 /// The hits of one request on one key, with the limit that holds for them.
@@ -48,6 +58,8 @@ pub struct Take {
     pub window: Window,
     /// What is asked for or reported.
     pub hits: Hits,
+    /// How an ask on a sliding window may be granted otherwise than whole.
+    pub terms: Option<Terms>,
     /// What hits that do not fit do to the whole request.
     pub veto: Veto,
 }
@@ -62,6 +74,35 @@ impl Take {
     pub fn quota(&self) -> Quota {
         Quota::new(self.limit, self.burst, self.window)
     }
+
+    /// How it is granted.
+    pub fn terms(&self) -> Terms {
+        self.terms.unwrap_or_else(|| Terms::whole(self.hits))
+    }
+}
+
+/// What a store says of a take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Answer {
+    /// Whether all that was needed fitted, and what is left now.
+    pub decision: Decision,
+    /// How many hits were booked.
+    pub granted: u64,
+    /// As what, on sliding windows.
+    pub booked: Booked,
+}
+
+/// Hits on a sliding window that were booked and that nobody has used or ever will.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct GiveBack {
+    /// The identity of the counter.
+    pub key: Vec<u8>,
+    /// W.
+    pub window: Window,
+    /// How many.
+    pub hits: u64,
+    /// As what they were booked.
+    pub booked: Booked,
 }
 
 /// What hits that do not fit do to the whole request, the weakest first.

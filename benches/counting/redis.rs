@@ -68,7 +68,7 @@ async fn take_all(
         senders.spawn(async move {
             for index in (sender..n).step_by(usize::try_from(at_once).expect("64 bits")) {
                 let index = usize::try_from(index).expect("64 bits") % takes.len();
-                let decided = store.take(&takes[index..=index], clock.now()).await;
+                let decided = store.take(&[], &takes[index..=index], clock.now()).await;
                 decided.expect("Redis answers");
             }
         });
@@ -85,6 +85,7 @@ fn takes(name: &str, limit: u32, n_keys: usize) -> Vec<Take> {
         burst: 0,
         window: Window::of(Unit::Hour, NonZeroU32::MIN).expect("an hour is short"),
         hits: Hits::Ask(1),
+        terms: None,
         veto: Veto::Alone,
     };
     (0..n_keys).map(take).collect()

@@ -47,6 +47,11 @@ impl Bucket {
         wait.ceil().min(MAX_WAIT as f64) as u64
     }
 
+    /// Moves to a clock that is so many microseconds behind.
+    pub fn shift_back(&mut self, micros: u64) {
+        self.at = Timestamp(self.at.0.saturating_sub(micros));
+    }
+
     /// What is used now.
     fn used(&self, refill: Refill, now: Timestamp) -> f64 {
         let refilled = now.since(self.at) as f64 * refill.hits as f64 / refill.window as f64;

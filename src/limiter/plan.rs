@@ -211,6 +211,7 @@ impl<'a> Plan<'a> {
             burst: limited.burst,
             window: limited.window,
             hits,
+            terms: None,
             veto: limited.veto,
         };
         let is_same = |other: &Take| other.algorithm == algorithm && other.key == take.key;

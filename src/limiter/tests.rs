@@ -10,6 +10,10 @@ use crate::rule::Domain;
 use crate::rule::Value;
 use crate::rule::limit::Cost;
 use crate::rule::limit::Limit;
+use crate::rule::limit::Window;
+use crate::store::Answer;
+use crate::store::BoxFuture;
+use crate::store::GiveBack;
 use crate::store::memory::MemoryStore;
 
 #[tokio::test]
@@ -349,17 +353,19 @@ struct Silent;
 impl Store for Silent {
     fn take<'a>(
         &'a self,
+        _: &'a [GiveBack],
         _: &'a [Take],
         _: Now,
-    ) -> crate::store::BoxFuture<'a, Result<Vec<Decision>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
         Box::pin(std::future::pending())
     }
 
     fn reset<'a>(
         &'a self,
         _: &'a [u8],
+        _: Window,
         _: Now,
-    ) -> crate::store::BoxFuture<'a, Result<(), StoreError>> {
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(std::future::pending())
     }
 }

@@ -4,14 +4,19 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use crate::algorithm::Decision;
+use crate::algorithm::Booked;
 use crate::algorithm::Hits;
+use crate::algorithm::LogId;
 use crate::algorithm::MAX_HITS;
+use crate::algorithm::Terms;
 use crate::algorithm::Timestamp;
 use crate::algorithm::fixed;
 use crate::algorithm::sliding::Log;
 use crate::rule::limit::Algorithm;
+use crate::rule::limit::Window;
+use crate::store::Answer;
 use crate::store::BoxFuture;
+use crate::store::GiveBack;
 use crate::store::Now;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -62,43 +67,58 @@ impl MemoryStore {
 impl Store for MemoryStore {
     fn take<'a>(
         &'a self,
+        unused: &'a [GiveBack],
         takes: &'a [Take],
         now: Now,
-    ) -> BoxFuture<'a, Result<Vec<Decision>, StoreError>> {
-        Box::pin(async move { Ok(self.counters.lock().decide(takes, now)) })
+    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
+        Box::pin(async move {
+            let mut counters = self.counters.lock();
+            for hits in unused {
+                counters.give_back(hits, now.steady);
+            }
+            Ok(counters.decide(takes, now))
+        })
     }
 
-    fn reset<'a>(&'a self, key: &'a [u8], _now: Now) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn reset<'a>(
+        &'a self,
+        key: &'a [u8],
+        _window: Window,
+        now: Now,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            self.counters.lock().by_key.remove(key);
+            if let Some(log) = self.counters.lock().log(key) {
+                log.reset(now.steady, LogId(fastrand::u64(..)));
+            }
             Ok(())
         })
     }
 }
 
 impl Counters {
-    fn decide(&mut self, takes: &[Take], now: Now) -> Vec<Decision> {
-        let decide = |take: &Take| match take.algorithm {
+    fn decide(&mut self, takes: &[Take], now: Now) -> Vec<Answer> {
+        let look = |take: &Take| match take.algorithm {
             Algorithm::FixedWindow => self.count(take, now),
             Algorithm::SlidingWindow => self.look(take, now.steady),
         };
-        let mut decisions: Vec<Decision> = takes.iter().map(decide).collect();
+        let looks: Vec<Look> = takes.iter().map(look).collect();
         let vetoes = takes.iter().map(|take| take.veto);
-        let admitted = Veto::admits(vetoes.zip(decisions.iter().map(|it| it.fits)));
-        for (take, decision) in takes.iter().zip(&mut decisions) {
+        let admitted = Veto::admits(vetoes.zip(looks.iter().map(|look| look.is_of_use)));
+        let answer = |(take, look): (&Take, Look)| {
             let charged = match take.hits {
-                Hits::Ask(_) => admitted && decision.fits,
+                Hits::Ask(_) => admitted && look.is_of_use,
                 Hits::Report(_) => true,
             };
             if take.algorithm == Algorithm::SlidingWindow && charged {
-                *decision = self.book(take, decision.fits, now.steady);
+                return self.book(take, now.steady);
             }
-        }
-        decisions
+            look.answer
+        };
+        takes.iter().zip(looks).map(answer).collect()
     }
 
     /// Counts in a fixed window, whatever comes of it.
-    fn count(&mut self, take: &Take, now: Now) -> Decision {
+    fn count(&mut self, take: &Take, now: Now) -> Look {
         let (Hits::Ask(hits) | Hits::Report(hits)) = take.hits;
         let until = now.steady.plus(fixed::rest(take.window, now.wall));
         let counter = self.counter(take, until, now.steady);
@@ -109,37 +129,62 @@ impl Counters {
             }
             Count::Sliding(_) => unreachable!("the two kinds of keys differ in their first bytes"),
         };
-        fixed::decision(take.limit, take.window, after, now.wall)
+        let decision = fixed::decision(take.limit, take.window, after, now.wall);
+        Look {
+            is_of_use: decision.fits,
+            answer: Answer {
+                decision,
+                granted: hits,
+                booked: Booked::default(),
+            },
+        }
     }
 
     /// What a sliding counter says of the hits before any are booked.
-    fn look(&mut self, take: &Take, now: Timestamp) -> Decision {
-        let quota = take.quota();
-        let empty = Log::default();
-        let log = match self.by_key.get_mut(take.key.as_slice()) {
-            Some(Counter {
-                count: Count::Sliding(log),
-                ..
-            }) => {
-                log.settle(quota, now);
-                log
-            }
-            _ => &empty,
-        };
-        log.decision(quota, take.hits, log.fits(quota, take.hits, now), now)
+    fn look(&mut self, take: &Take, now: Timestamp) -> Look {
+        let (quota, terms) = (take.quota(), take.terms());
+        let empty = Log::new(LogId::default());
+        let log = self.log(&take.key).map_or(&empty, |log| &*log);
+        let whole = log.fits(quota, take.hits, Terms::whole(take.hits), now);
+        Look {
+            is_of_use: log.fits(quota, take.hits, terms, now),
+            answer: Answer {
+                decision: log.decision(quota, take.hits, terms, whole, now),
+                granted: 0,
+                booked: Booked::default(),
+            },
+        }
     }
 
-    /// Books the hits in a sliding counter.
-    fn book(&mut self, take: &Take, fits: bool, now: Timestamp) -> Decision {
-        let quota = take.quota();
+    /// Books hits in a sliding counter that are of use there.
+    fn book(&mut self, take: &Take, now: Timestamp) -> Answer {
+        let (quota, terms) = (take.quota(), take.terms());
         let counter = self.counter(take, now, now);
         match &mut counter.count {
             Count::Sliding(log) => {
-                log.book(quota, take.hits, now);
+                let whole = log.fits(quota, take.hits, Terms::whole(take.hits), now);
+                let (granted, booked) = log.book(quota, take.hits, terms, now);
                 counter.until = log.empty_at(quota, now);
-                log.decision(quota, take.hits, fits, now)
+                Answer {
+                    decision: log.decision(quota, take.hits, terms, whole, now),
+                    granted,
+                    booked,
+                }
             }
             Count::Fixed(_) => unreachable!("the two kinds of keys differ in their first bytes"),
+        }
+    }
+
+    fn give_back(&mut self, unused: &GiveBack, now: Timestamp) {
+        if let Some(log) = self.log(&unused.key) {
+            log.give_back(unused.window, unused.hits, unused.booked, now);
+        }
+    }
+
+    fn log(&mut self, key: &[u8]) -> Option<&mut Log> {
+        match &mut self.by_key.get_mut(key)?.count {
+            Count::Sliding(log) => Some(log),
+            Count::Fixed(_) => None,
         }
     }
 
@@ -153,12 +198,19 @@ impl Counters {
             until,
             count: match take.algorithm {
                 Algorithm::FixedWindow => Count::Fixed(0),
-                Algorithm::SlidingWindow => Count::Sliding(Log::default()),
+                Algorithm::SlidingWindow => Count::Sliding(Log::new(LogId(fastrand::u64(..)))),
             },
         };
         let entry = self.by_key.entry_ref(take.key.as_slice());
         entry.or_insert_with(make)
     }
+}
+
+/// What a counter says before anything is booked.
+struct Look {
+    /// Whether the fewest hits that are of use fit.
+    is_of_use: bool,
+    answer: Answer,
 }
 
 /// Below so many counters nothing is swept.

@@ -9,16 +9,18 @@ use ::redis::RedisError;
 use ::redis::ServerErrorKind;
 use tokio::sync::watch;
 
-use crate::algorithm::Decision;
 use crate::algorithm::Hits;
 use crate::algorithm::MAX_HITS;
-use crate::algorithm::fixed;
 use crate::rule::limit::Algorithm;
+use crate::rule::limit::Window;
+use crate::store::Answer;
 use crate::store::BoxFuture;
+use crate::store::GiveBack;
 use crate::store::Now;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Take;
+use crate::store::redis::script::Call;
 use crate::store::redis::script::TakeScript;
 use crate::store::redis::topology::Keeper;
 use crate::store::redis::topology::Link;
@@ -61,29 +63,43 @@ impl RedisStore {
         self.link.is_up()
     }
 
-    async fn decide(&self, takes: &[Take], now: Now) -> Result<Vec<Decision>, StoreError> {
-        if takes.is_empty() {
-            return Ok(Vec::new());
-        }
+    async fn decide(
+        &self,
+        unused: &[GiveBack],
+        takes: &[Take],
+        now: Now,
+    ) -> Result<Vec<Answer>, StoreError> {
         let is_fixed = |take: &Take| take.algorithm == Algorithm::FixedWindow;
-        if takes.iter().all(is_fixed) {
+        if unused.is_empty() && takes.iter().all(is_fixed) {
             return self.count(takes, now).await;
         }
+        let mut call = Call::default();
+        for unused in unused {
+            call.give_back(unused);
+        }
+        call.take(takes);
+        let answer = self.execute(&call, now).await?;
+        script::records(&answer)?.answers(takes, now)
+    }
+
+    async fn execute(&self, call: &Call, now: Now) -> Result<::redis::Value, StoreError> {
         let time = (self.clock == Clock::Caller).then_some(now.steady);
-        let call = self.script.call(takes, time);
-        let lane = self.link.lane(&takes[0].key);
-        let answer = match self.link.send(lane, &call).await {
+        let command = self.script.command(call, time);
+        let lane = self.link.lane(call.first_key());
+        match self.link.send(lane, &command).await {
             Err(Sent::Refused(error)) if is_unknown_script(&error) => {
                 self.link.send(lane, &self.script.load()).await?;
-                self.link.send(lane, &call).await?
+                Ok(self.link.send(lane, &command).await?)
             }
-            answer => answer?,
-        };
-        TakeScript::answer(takes, &answer, now)
+            answer => Ok(answer?),
+        }
     }
 
     /// Counts in fixed windows with the very commands of envoyproxy/ratelimit.
-    async fn count(&self, takes: &[Take], now: Now) -> Result<Vec<Decision>, StoreError> {
+    async fn count(&self, takes: &[Take], now: Now) -> Result<Vec<Answer>, StoreError> {
+        let Some(first) = takes.first() else {
+            return Ok(Vec::new());
+        };
         let mut pipe = ::redis::Pipeline::with_capacity(2 * takes.len());
         for take in takes {
             let (Hits::Ask(hits) | Hits::Report(hits)) = take.hits;
@@ -91,16 +107,16 @@ impl RedisStore {
             pipe.cmd("INCRBY").arg(key).arg(hits.min(MAX_HITS));
             pipe.cmd("EXPIRE").arg(key).arg(script::time_to_live(take));
         }
-        let lane = self.link.lane(&takes[0].key);
+        let lane = self.link.lane(&first.key);
         let counts = self.link.send_all(lane, &pipe, 2 * takes.len()).await?;
-        let decision = |(take, count): (&Take, &::redis::Value)| {
+        let answer = |(take, count): (&Take, &::redis::Value)| {
             let count: u64 = ::redis::from_redis_value_ref(count).map_err(script::unexpected)?;
-            Ok(fixed::decision(take.limit, take.window, count, now.wall))
+            Ok(script::counted(take, count, now))
         };
         takes
             .iter()
             .zip(counts.iter().step_by(2))
-            .map(decision)
+            .map(answer)
             .collect()
     }
 }
@@ -117,18 +133,23 @@ impl std::fmt::Debug for RedisStore {
 impl Store for RedisStore {
     fn take<'a>(
         &'a self,
+        unused: &'a [GiveBack],
         takes: &'a [Take],
         now: Now,
-    ) -> BoxFuture<'a, Result<Vec<Decision>, StoreError>> {
-        Box::pin(self.decide(takes, now))
+    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
+        Box::pin(self.decide(unused, takes, now))
     }
 
-    fn reset<'a>(&'a self, key: &'a [u8], _now: Now) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn reset<'a>(
+        &'a self,
+        key: &'a [u8],
+        window: Window,
+        now: Now,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            let mut command = ::redis::cmd("DEL");
-            self.link
-                .send(self.link.lane(key), command.arg(key))
-                .await?;
+            let mut call = Call::default();
+            call.reset(key, window);
+            self.execute(&call, now).await?;
             Ok(())
         })
     }

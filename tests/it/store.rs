@@ -6,12 +6,16 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use slidegate::algorithm::Booked;
 use slidegate::algorithm::Decision;
 use slidegate::algorithm::Hits;
+use slidegate::algorithm::Terms;
 use slidegate::algorithm::Timestamp;
 use slidegate::rule::limit::Algorithm;
 use slidegate::rule::limit::Unit;
 use slidegate::rule::limit::Window;
+use slidegate::store::Answer;
+use slidegate::store::GiveBack;
 use slidegate::store::Now;
 use slidegate::store::Store;
 use slidegate::store::Take;
@@ -109,14 +113,38 @@ fn redis_and_memory_decide_alike() {
         n_schedules.set(n_schedules.get() + 1);
         let n = n_schedules.get();
         let mut now = 0;
-        for (gap, takes) in schedule {
+        let mut booked = Vec::new();
+        for (gap, takes, unused) in schedule {
             now += gap;
             let takes: Vec<Take> = takes.into_iter().map(|take| take.of_schedule(n)).collect();
-            let at = Now {
-                steady: Timestamp(BEGIN + now),
-                wall: Timestamp(BEGIN + now),
-            };
-            prop_assert_eq!(redis.take_at(&takes, at), memory.take_at(&takes, at));
+            let wall = Timestamp(BEGIN + now);
+            let at = Now { steady: wall, wall };
+            // The ids of the logs differ, all else is the same.
+            let (mut of_redis, mut of_memory) = (Vec::new(), Vec::new());
+            if let Some((which, hits)) = unused
+                && !booked.is_empty()
+            {
+                let (key, ids): &(Vec<u8>, [Booked; 2]) = &booked[which % booked.len()];
+                let unused = ids.map(|booked| GiveBack {
+                    key: key.clone(),
+                    window: minute(),
+                    hits,
+                    booked,
+                });
+                let [redis, memory] = unused;
+                of_redis.push(redis);
+                of_memory.push(memory);
+            }
+            let ours = redis.call(&of_redis, &takes, at);
+            let theirs = memory.call(&of_memory, &takes, at);
+            for ((take, ours), theirs) in takes.iter().zip(ours).zip(theirs) {
+                prop_assert_eq!(ours.decision, theirs.decision);
+                prop_assert_eq!(ours.granted, theirs.granted);
+                if ours.granted > 0 {
+                    prop_assert_eq!(ours.booked.date, theirs.booked.date);
+                    booked.push((take.key.clone(), [ours.booked, theirs.booked]));
+                }
+            }
         }
         Ok(())
     });
@@ -130,6 +158,7 @@ struct Planned {
     limit: u32,
     burst: u32,
     hits: Hits,
+    terms: Option<Terms>,
     veto: Veto,
 }
 
@@ -139,13 +168,17 @@ impl Planned {
         Take {
             burst: self.burst,
             hits: self.hits,
+            terms: self.terms,
             veto: self.veto,
             ..limit.ask(0)
         }
     }
 }
 
-fn schedules() -> impl Strategy<Value = Vec<(u64, Vec<Planned>)>> {
+/// Some takes after some time, and which of the hits booked before are given back first.
+type Turn = (u64, Vec<Planned>, Option<(usize, u64)>);
+
+fn schedules() -> impl Strategy<Value = Vec<Turn>> {
     let gap = prop_oneof![
         2 => 0_u64..100_000,
         2 => 0_u64..3_000_000,
@@ -166,13 +199,24 @@ fn schedules() -> impl Strategy<Value = Vec<(u64, Vec<Planned>)>> {
             limit.clone(),
             burst,
             hits.clone(),
+            prop::option::of((0_u64..40, 0_u64..40, any::<bool>())),
             prop_oneof![6 => Just(Veto::Alone), 2 => Just(Veto::Together), 2 => Just(Veto::Never)],
         );
-        parts.prop_map(move |(limit, burst, hits, veto)| Planned {
+        parts.prop_map(move |(limit, burst, hits, terms, veto)| Planned {
             key,
             limit,
             burst,
             hits,
+            terms: terms.map(|(least, extra, keeps)| {
+                let (Hits::Ask(count) | Hits::Report(count)) = hits;
+                Terms {
+                    least: least.min(count),
+                    largest: least.max(count),
+                    extra,
+                    life: 900_000,
+                    keeps,
+                }
+            }),
             veto,
         })
     };
@@ -180,7 +224,8 @@ fn schedules() -> impl Strategy<Value = Vec<(u64, Vec<Planned>)>> {
         2 => planned(0).prop_map(|take| vec![take]),
         1 => (planned(0), planned(1)).prop_map(|(a, b)| vec![a, b]),
     ];
-    prop::collection::vec((gap, takes), 1..250)
+    let unused = prop::option::weighted(0.3, (any::<usize>(), 0_u64..60));
+    prop::collection::vec((gap, takes, unused), 1..250)
 }
 
 #[test]
@@ -284,7 +329,7 @@ fn memory_drops_what_counts_nothing() {
     for n in 0..20_000_u64 {
         let now = at(n / 100);
         let take = sliding(&n.to_string(), 5).ask(1);
-        runtime.block_on(store.take(&[take], now)).unwrap();
+        runtime.block_on(store.take(&[], &[take], now)).unwrap();
     }
     assert!(store.len() <= 2 * 6_000, "{} counters", store.len());
 }
@@ -332,7 +377,13 @@ impl Bench {
     }
 
     fn take_at(&self, takes: &[Take], now: Now) -> Vec<Decision> {
-        self.runtime.block_on(self.store.take(takes, now)).unwrap()
+        let answers = self.call(&[], takes, now);
+        answers.iter().map(|answer| answer.decision).collect()
+    }
+
+    fn call(&self, unused: &[GiveBack], takes: &[Take], now: Now) -> Vec<Answer> {
+        let call = self.store.take(unused, takes, now);
+        self.runtime.block_on(call).unwrap()
     }
 
     /// Whether each take fits, and what remains.
@@ -382,6 +433,7 @@ fn per_minute(key: Vec<u8>, algorithm: Algorithm, limit: u32) -> PerMinute {
         burst: 0,
         window: minute(),
         hits: Hits::Ask(0),
+        terms: None,
         veto: Veto::Alone,
     })
 }

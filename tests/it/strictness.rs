@@ -22,6 +22,7 @@ use crate::strictness::adversary::Adversary;
 use crate::strictness::adversary::Breach;
 use crate::strictness::adversary::Move;
 use crate::strictness::adversary::Used;
+use crate::strictness::cheaters::Cheating;
 use crate::strictness::cheaters::FixedWindow;
 use crate::strictness::cheaters::TwoBuckets;
 use crate::strictness::cheaters::TwoSteps;
@@ -73,21 +74,21 @@ fn random_schedules_bring_redis_over_nowhere() {
 
 #[tokio::test]
 async fn a_counter_of_two_weighted_buckets_is_caught() {
-    let store: Arc<dyn Store> = Arc::new(TwoBuckets::default());
+    let store: Arc<dyn Store> = Arc::new(Cheating::<TwoBuckets>::default());
     let mut adversary = Adversary::new(&[store], "k", (100, Unit::Minute));
     adversary.play(&late_then_early(100)).await.unwrap_err();
 }
 
 #[tokio::test]
 async fn a_fixed_window_is_caught() {
-    let store: Arc<dyn Store> = Arc::new(FixedWindow::default());
+    let store: Arc<dyn Store> = Arc::new(Cheating::<FixedWindow>::default());
     let mut adversary = Adversary::new(&[store], "k", (100, Unit::Minute));
     adversary.play(&late_then_early(100)).await.unwrap_err();
 }
 
 #[tokio::test]
 async fn a_store_that_reads_and_writes_in_two_steps_is_caught() {
-    let store: Arc<dyn Store> = Arc::new(TwoSteps::default());
+    let store: Arc<dyn Store> = Arc::new(Cheating::<TwoSteps>::default());
     let adversary = Adversary::new(&[store], "k", (10, Unit::Minute));
     assert!(adversary.storm(200).await > 10);
 }

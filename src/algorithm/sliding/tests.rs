@@ -1,5 +1,7 @@
 //! The coalesced log beside an exact one.
 
+mod leases;
+
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 
@@ -121,7 +123,7 @@ struct Key {
 impl Key {
     fn new(limit: u32, window: u32) -> Self {
         Self {
-            log: Log::default(),
+            log: Log::new(LogId(1)),
             quota: Quota::new(limit, 0, seconds(window)),
             last: Decision {
                 fits: true,
@@ -140,18 +142,22 @@ impl Key {
     }
 
     fn take(&mut self, hits: Hits, now: u64) -> bool {
-        let now = Timestamp(1_700_000_000_000_000 + now);
-        self.log.settle(self.quota, now);
-        let fits = self.log.fits(self.quota, hits, now);
+        let terms = Terms::whole(hits);
+        let now = at(now);
+        let fits = self.log.fits(self.quota, hits, terms, now);
         if fits || matches!(hits, Hits::Report(_)) {
-            self.log.book(self.quota, hits, now);
+            self.log.book(self.quota, hits, terms, now);
         }
         assert!(self.log.entries.len() <= MAX_ENTRIES);
         let counted: u64 = self.log.entries.iter().map(|entry| entry.count).sum();
         assert_eq!(self.log.total, counted);
-        self.last = self.log.decision(self.quota, hits, fits, now);
+        self.last = self.log.decision(self.quota, hits, terms, fits, now);
         fits
     }
+}
+
+fn at(now: u64) -> Timestamp {
+    Timestamp(1_700_000_000_000_000 + now)
 }
 
 fn seconds(count: u32) -> Window {

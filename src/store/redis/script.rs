@@ -4,12 +4,17 @@ use ::redis::Cmd;
 use ::redis::Script;
 use ::redis::Value;
 
+use crate::algorithm::Booked;
 use crate::algorithm::Decision;
 use crate::algorithm::Hits;
+use crate::algorithm::LogId;
 use crate::algorithm::MAX_HITS;
 use crate::algorithm::Timestamp;
 use crate::algorithm::fixed;
 use crate::rule::limit::Algorithm;
+use crate::rule::limit::Window;
+use crate::store::Answer;
+use crate::store::GiveBack;
 use crate::store::Now;
 use crate::store::StoreError;
 use crate::store::Take;
@@ -17,6 +22,15 @@ use crate::store::Veto;
 
 /// The script, with its hash.
 pub(super) struct TakeScript(Script);
+
+/// One call of the script, as it grows: operations are executed in the order in which they come.
+#[derive(Debug, Default)]
+pub(super) struct Call {
+    keys: Vec<u8>,
+    /// Where each key ends.
+    ends: Vec<usize>,
+    operations: Vec<Operation>,
+}
 
 impl TakeScript {
     pub(super) fn new() -> Self {
@@ -30,69 +44,165 @@ impl TakeScript {
         command
     }
 
-    /// The command that decides `takes`, at `time` or on the server's clock.
-    pub(super) fn call(&self, takes: &[Take], time: Option<Timestamp>) -> Cmd {
+    /// The command that executes `call`, at `time` or on the server's clock.
+    pub(super) fn command(&self, call: &Call, time: Option<Timestamp>) -> Cmd {
         let mut command = ::redis::cmd("EVALSHA");
-        command.arg(self.0.get_hash()).arg(takes.len());
-        for take in takes {
-            command.arg(take.key.as_slice());
+        command.arg(self.0.get_hash()).arg(call.operations.len());
+        let mut begin = 0;
+        for &end in &call.ends {
+            command.arg(&call.keys[begin..end]);
+            begin = end;
         }
         match time {
             Some(time) => command.arg(time.0),
             None => command.arg(""),
         };
         command.arg(fastrand::u64(..).to_le_bytes().as_slice());
-        for take in takes {
-            let (Hits::Ask(hits) | Hits::Report(hits)) = take.hits;
-            let (kind, window) = match (take.algorithm, take.hits) {
-                (Algorithm::FixedWindow, _) => ("f", time_to_live(take)),
-                (Algorithm::SlidingWindow, Hits::Ask(_)) => ("a", take.window.micros()),
-                (Algorithm::SlidingWindow, Hits::Report(_)) => ("r", take.window.micros()),
-            };
-            command
-                .arg(kind)
-                .arg(take.limit)
-                .arg(take.burst)
-                .arg(window)
-                .arg(hits.min(MAX_HITS))
-                .arg(veto(take.veto));
+        for operation in &call.operations {
+            command.arg(&operation.bytes[..operation.length]);
         }
         command
     }
+}
 
-    /// What the script answered.
-    pub(super) fn answer(
-        takes: &[Take],
-        answer: &Value,
-        now: Now,
-    ) -> Result<Vec<Decision>, StoreError> {
-        let numbers: Vec<u64> = ::redis::from_redis_value_ref(answer).map_err(unexpected)?;
-        if numbers.len() != 3 * takes.len() {
-            return Err(StoreError::Protocol(format!("{} numbers", numbers.len())));
-        }
-        let decision = |(take, numbers): (&Take, &[u64])| match take.algorithm {
-            Algorithm::FixedWindow => {
-                fixed::decision(take.limit, take.window, numbers[0], now.wall)
+impl Call {
+    /// The key of its first operation; empty when there is none.
+    pub(super) fn first_key(&self) -> &[u8] {
+        let end = self.ends.first().copied().unwrap_or_default();
+        &self.keys[..end]
+    }
+
+    /// Adds hits that are to be taken back.
+    pub(super) fn give_back(&mut self, unused: &GiveBack) {
+        let mut operation = Operation::of_kind(GIVE_BACK);
+        operation.number(unused.hits.min(MAX_HITS), 5);
+        operation.number(unused.window.micros(), 7);
+        operation.number(unused.booked.date.0, 7);
+        operation.number(unused.booked.id.0, 8);
+        self.push(&unused.key, operation);
+    }
+
+    /// Adds the takes of one request, which are decided together.
+    pub(super) fn take(&mut self, group: &[Take]) {
+        for (index, take) in group.iter().enumerate() {
+            let (kind, window) = match (take.algorithm, take.hits) {
+                (Algorithm::FixedWindow, _) => (FIXED, time_to_live(take)),
+                (Algorithm::SlidingWindow, Hits::Ask(_)) => (ASK, take.window.micros()),
+                (Algorithm::SlidingWindow, Hits::Report(_)) => (REPORT, take.window.micros()),
+            };
+            let (Hits::Ask(hits) | Hits::Report(hits)) = take.hits;
+            let terms = take.terms();
+            let mut operation = Operation::of_kind(kind);
+            operation.flag(index + 1 == group.len());
+            operation.number(veto(take.veto), 1);
+            operation.flag(terms.keeps);
+            operation.number(u64::from(take.limit), 4);
+            operation.number(u64::from(take.burst), 4);
+            operation.number(window, 7);
+            for hits in [hits, terms.least, terms.largest, terms.extra] {
+                operation.number(hits.min(MAX_HITS), 5);
             }
-            Algorithm::SlidingWindow => Decision {
-                fits: numbers[0] == 1,
-                remaining: numbers[1],
-                reset: numbers[2],
-            },
-        };
-        Ok(takes
-            .iter()
-            .zip(numbers.chunks_exact(3))
-            .map(decision)
-            .collect())
+            operation.number(terms.life, 4);
+            self.push(&take.key, operation);
+        }
+    }
+
+    /// Adds a reset.
+    pub(super) fn reset(&mut self, key: &[u8], window: Window) {
+        let mut operation = Operation::of_kind(RESET);
+        operation.number(window.micros(), 7);
+        self.push(key, operation);
+    }
+
+    fn push(&mut self, key: &[u8], operation: Operation) {
+        self.keys.extend_from_slice(key);
+        self.ends.push(self.keys.len());
+        self.operations.push(operation);
     }
 }
 
-fn veto(veto: Veto) -> &'static str {
+/// What the script answered: a record for each take, in their order.
+///
+/// # Errors
+///
+/// The answer is none of the script's.
+pub(super) fn records(answer: &Value) -> Result<Records<'_>, StoreError> {
+    let (records, undecided) = match answer {
+        Value::Array(parts) => match parts.as_slice() {
+            [Value::BulkString(records)] => (records, None),
+            [Value::BulkString(records), Value::BulkString(why)] => (records, Some(why)),
+            _ => return Err(unexpected(format!("{answer:?}"))),
+        },
+        _ => return Err(unexpected(format!("{answer:?}"))),
+    };
+    Ok(Records {
+        records: records.chunks_exact(RECORD),
+        undecided: undecided.map(|why| String::from_utf8_lossy(why).into_owned()),
+    })
+}
+
+/// Records of takes, to be read group by group.
+pub(super) struct Records<'a> {
+    records: std::slice::ChunksExact<'a, u8>,
+    /// Why some groups could not be decided.
+    undecided: Option<String>,
+}
+
+impl Records<'_> {
+    /// The answers for the next group.
+    ///
+    /// # Errors
+    ///
+    /// The script could not decide it, or answered fewer takes.
+    pub(super) fn answers(&mut self, group: &[Take], now: Now) -> Result<Vec<Answer>, StoreError> {
+        let mut answers = Vec::with_capacity(group.len());
+        let mut failed = None;
+        for take in group {
+            let Some(mut record) = self.records.next() else {
+                return Err(unexpected(format!("too few records, {take:?}")));
+            };
+            let fits = number(&mut record, 1);
+            let granted = number(&mut record, 5);
+            let remaining = number(&mut record, 5);
+            let reset = number(&mut record, 7);
+            let date = Timestamp(number(&mut record, 7));
+            let id = LogId(number(&mut record, 8));
+            if fits == UNDECIDED {
+                let why = self.undecided.clone().unwrap_or_default();
+                failed = Some(StoreError::Failed(why.into()));
+            }
+            answers.push(match take.algorithm {
+                Algorithm::FixedWindow => counted(take, remaining, now),
+                Algorithm::SlidingWindow => Answer {
+                    decision: Decision {
+                        fits: fits == FIT,
+                        remaining,
+                        reset,
+                    },
+                    granted,
+                    booked: Booked { id, date },
+                },
+            });
+        }
+        failed.map_or(Ok(answers), Err)
+    }
+}
+
+/// What a fixed window says of a take, `after` being its count with it.
+pub(super) fn counted(take: &Take, after: u64, now: Now) -> Answer {
+    let (Hits::Ask(hits) | Hits::Report(hits)) = take.hits;
+    Answer {
+        decision: fixed::decision(take.limit, take.window, after, now.wall),
+        granted: hits,
+        booked: Booked::default(),
+    }
+}
+
+fn veto(veto: Veto) -> u64 {
     match veto {
-        Veto::Alone => "1",
-        Veto::Together => "2",
-        Veto::Never => "0",
+        Veto::Never => 0,
+        Veto::Alone => 1,
+        Veto::Together => 2,
     }
 }
 
@@ -106,3 +216,50 @@ pub(super) fn time_to_live(take: &Take) -> u64 {
 pub(super) fn unexpected(error: impl std::fmt::Display) -> StoreError {
     StoreError::Protocol(error.to_string())
 }
+
+/// One operation as the script unpacks it.
+#[derive(Debug)]
+struct Operation {
+    bytes: [u8; 45],
+    length: usize,
+}
+
+impl Operation {
+    fn of_kind(kind: u8) -> Self {
+        let mut bytes = [0; 45];
+        bytes[0] = kind;
+        Self { bytes, length: 1 }
+    }
+
+    fn flag(&mut self, is_set: bool) {
+        self.number(u64::from(is_set), 1);
+    }
+
+    /// Appends the lower bytes of a number, little-endian.
+    fn number(&mut self, number: u64, n_bytes: usize) {
+        let end = self.length + n_bytes;
+        self.bytes[self.length..end].copy_from_slice(&number.to_le_bytes()[..n_bytes]);
+        self.length = end;
+    }
+}
+
+/// Reads and skips a number of so many bytes, little-endian.
+fn number(record: &mut &[u8], n_bytes: usize) -> u64 {
+    let (head, rest) = record.split_at(n_bytes);
+    *record = rest;
+    head.iter()
+        .rev()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+const ASK: u8 = 0;
+const REPORT: u8 = 1;
+const FIXED: u8 = 2;
+const GIVE_BACK: u8 = 3;
+const RESET: u8 = 4;
+
+const FIT: u64 = 1;
+const UNDECIDED: u64 = 2;
+
+/// The bytes of a record.
+const RECORD: usize = 33;

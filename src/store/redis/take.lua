@@ -1,24 +1,38 @@
--- Decides the takes of one request together: sliding ones are charged all or none, reports and
--- fixed windows always. It is the coalesced log of src/algorithm/sliding.rs, on packed strings.
+-- Takes back unused hits and decides takes, of one request or of several: the sliding takes of one
+-- group are charged all or none, reports and fixed windows always. It is the coalesced log of
+-- src/algorithm/sliding.rs, on packed strings. Operations are executed in their order.
 --
--- KEYS[i]: the counter of take i.
+-- KEYS[i]: the counter of operation i.
 -- ARGV[1]: the time in microseconds, or '' for the clock of this server.
 -- ARGV[2]: eight random bytes, the id of the logs that begin here.
--- ARGV[3 + 6 * (i - 1) ...], for take i:
---   kind: 'a' an ask, 'r' a report, 'f' a fixed window;
---   limit: N;
---   burst: how much more one window may hold, with N on average;
---   window: W in microseconds; of a fixed window the seconds until its key expires;
---   hits: how many;
---   veto: what hits that do not fit do to the request: '1' they refuse it, '2' they refuse it if
---   those of no other '2' fit, '0' nothing.
--- Answers three numbers a take: fits (0 or 1), remaining, and the microseconds until the same take
--- would fit or, if it did, until nothing is counted. Of a fixed window: its count, 0, 0.
+-- ARGV[2 + i]: operation i, packed; all numbers are little-endian. A byte says its kind:
+--   0 an ask, 1 a report, 2 a fixed window, each a take with
+--     a byte, 1 when it is the last take of its group;
+--     a byte, what hits that do not fit do to the group: 1 they refuse it, 2 they refuse it if those
+--       of no other 2 fit, 0 nothing;
+--     a byte, 1 when all hits may be used later, not only when some are granted ahead of need;
+--     limit: N (4 bytes), and burst: how much more one window may hold, with N on average (4 bytes);
+--     window: W in microseconds; of a fixed window the seconds until its key expires (7 bytes);
+--     hits: how many are needed (5 bytes);
+--     least: the fewest that are of use, and largest: how many the wait is told for (5 bytes each);
+--     extra: how many are wished for ahead of need (5 bytes);
+--     life: how far ahead hits are booked that may be used later, in microseconds (4 bytes);
+--   3 hits to be taken back: how many (5 bytes), the window (7 bytes), the date (7 bytes) and id
+--     (8 bytes) as which they were booked;
+--   4 a reset: the window (7 bytes).
+-- Answers a string of 33 bytes a take, in their order: a byte, 1 when all that was needed fitted, 0
+-- when it did not, 2 when the group could not be decided; then the hits granted (5 bytes), remaining
+-- (5 bytes), the microseconds until the same take would fit or, if it did, until nothing is counted
+-- (7 bytes), and the date (7 bytes) and id (8 bytes) as which the hits were booked. Of a fixed window
+-- the remaining is its count. Behind it, if a group could not be decided, why.
 --
 -- A log is a byte that says its form, its id (8 bytes), its total (7 bytes), then in form 2 what is
 -- used of the bucket for bursts (a double) and when that was (7 bytes), then 12 bytes an entry,
 -- oldest first: the time of its newest hit in microseconds (7 bytes) and its count (5 bytes). All
 -- numbers are little-endian.
+local REPORT, FIXED, GIVE_BACK, RESET = 1, 2, 3, 4
+local MISFIT, FIT, UNDECIDED = 0, 1, 2
+local ALONE, TOGETHER = 1, 2
 local PLAIN, WITH_BUCKET = 1, 2
 local HEADER, BUCKET, ENTRY, MAX_ENTRIES, MAX_HITS = 16, 15, 12, 130, 1099511627775
 local SUB_BUCKETS, MAX_AHEAD, MAX_WAIT = 64, 1000000, 315360000000000
@@ -37,27 +51,36 @@ local function pack(last, count)
   return struct.pack('<I7I5', last, count)
 end
 
--- The log under a key: entries from `first` to `n` count, the earlier ones have left the window.
-local function settled(key, take)
+-- The log under a key as it stands there, if there is one.
+local function read(key)
   local packed = redis.call('GET', key)
   if not packed then
-    return {
-      id = ARGV[2], total = 0, packed = '', head = 0, first = 1, n = 0,
-      used = take.burst > 0 and 0 or nil,
-    }
+    return nil
   end
   local form, id, total = struct.unpack('<I1c8I7', packed)
-  local log = { id = id, total = total, packed = packed, head = HEADER, first = 1 }
+  local log = { form = form, id = id, total = total, packed = packed, head = HEADER, first = 1 }
   if form == WITH_BUCKET then
     log.head = HEADER + BUCKET
   end
   log.n = (#packed - log.head) / ENTRY
   log.newest, log.tail = entry(log, log.n)
+  return log
+end
+
+-- The log under a key: entries from `first` to `n` count, the earlier ones have left the window.
+local function settled(key, take)
+  local log = read(key)
+  if not log then
+    return {
+      id = ARGV[2], total = 0, packed = '', head = 0, first = 1, n = 0,
+      used = take.burst > 0 and 0 or nil,
+    }
+  end
   local ahead = math.max(log.newest - (now + MAX_AHEAD), 0)
   if take.burst > 0 then
     log.used = 0
-    if form == WITH_BUCKET then
-      local used, at = struct.unpack('<dI7', packed, HEADER + 1)
+    if log.form == WITH_BUCKET then
+      local used, at = struct.unpack('<dI7', log.packed, HEADER + 1)
       log.used = math.max(used - math.max(now - (at - ahead), 0) * take.limit / take.window, 0)
     end
   end
@@ -68,7 +91,7 @@ local function settled(key, take)
       entries[index] = pack(math.max(last - ahead, 0), count)
     end
     log.id = ARGV[2]
-    log.packed = string.sub(packed, 1, log.head) .. table.concat(entries)
+    log.packed = string.sub(log.packed, 1, log.head) .. table.concat(entries)
     log.newest = log.newest - ahead
     log.is_shifted = true
   end
@@ -132,11 +155,12 @@ local function write(key, log, take)
   redis.call('SET', key, log.packed, 'PX', math.ceil((empty - now) / 1000) + 1)
 end
 
+-- Books hits in a log: `granted` of them, `ahead` of now.
 local function book(key, log, take)
-  local last = math.max(now, log.newest or now)
+  local last = math.max(now + take.ahead, log.newest or now)
   local width = math.ceil(take.window / SUB_BUCKETS)
   local share = math.ceil(take.most / SUB_BUCKETS)
-  local count = take.hits
+  local count = take.granted
   local kept = log.n
   if log.newest and math.floor(log.newest / width) == math.floor(last / width)
     and log.tail + count <= share then
@@ -146,9 +170,9 @@ local function book(key, log, take)
     merge(log, width)
     kept = log.n
   end
-  log.total = log.total + take.hits
+  log.total = log.total + take.granted
   if log.used then
-    log.used = math.min(log.used + take.hits, take.most)
+    log.used = math.min(log.used + take.granted, take.most)
   end
   log.packed = string.sub(log.packed, 1, log.head + ENTRY * kept) .. pack(last, count)
   log.n = kept + 1
@@ -164,8 +188,32 @@ local function remaining(log, take)
   return math.max(hits, 0)
 end
 
+-- How many hits to book, and how far ahead.
+local function grant(log, take)
+  take.granted, take.ahead = take.hits, 0
+  if take.kind == REPORT then
+    return
+  end
+  local left, keeps = remaining(log, take), take.keeps == 1
+  if left < take.hits then
+    take.granted = left
+  elseif not log.used then
+    local share = math.ceil(take.most / SUB_BUCKETS)
+    local extra = math.min(take.extra, math.floor((left - take.hits) / 2), share)
+    take.granted = take.hits + extra
+    keeps = keeps or extra > 0
+  end
+  if keeps then
+    take.ahead = take.life
+  end
+end
+
 local function wait(log, take)
-  local room = take.most - take.needed
+  local needed = take.hits
+  if take.kind ~= REPORT then
+    needed = math.max(take.largest, 1)
+  end
+  local room = take.most - needed
   if room < 0 then
     return take.window
   end
@@ -179,72 +227,173 @@ local function wait(log, take)
     until_free = math.min(math.max(last + take.window - now, 0), take.window)
   end
   if log.used then
-    until_free = math.max(until_free, refilled(log, take, take.needed))
+    until_free = math.max(until_free, refilled(log, take, needed))
   end
   return until_free
 end
 
-local takes, admitted, any_together_fits = {}, true, nil
-for index, key in ipairs(KEYS) do
-  local at = 3 + 6 * (index - 1)
-  local take = {
-    kind = ARGV[at],
-    limit = tonumber(ARGV[at + 1]),
-    burst = tonumber(ARGV[at + 2]),
-    window = tonumber(ARGV[at + 3]),
-    hits = tonumber(ARGV[at + 4]),
-  }
-  take.most = take.limit + take.burst
-  take.needed = take.hits
-  if take.kind == 'a' and take.hits == 0 then
-    take.needed = 1
-  end
-  if take.kind == 'f' then
-    take.after = redis.call('INCRBY', key, ARGV[at + 4])
-    redis.call('EXPIRE', key, ARGV[at + 3])
+-- Looks at the counter of a take; a fixed window is charged with that.
+local function look(take)
+  if take.kind == FIXED then
+    take.after = redis.call('INCRBY', take.key, string.format('%.0f', take.hits))
+    redis.call('EXPIRE', take.key, string.format('%.0f', take.window))
     take.fits = take.after <= take.limit
+    take.is_of_use = take.fits
+    return
+  end
+  take.log = settled(take.key, take)
+  local left = remaining(take.log, take)
+  if take.kind == REPORT then
+    take.fits = take.hits <= left
+    take.is_of_use = take.fits
   else
-    take.log = settled(key, take)
-    take.fits = take.needed <= remaining(take.log, take)
+    take.fits = math.max(take.hits, 1) <= left
+    take.is_of_use = math.max(take.least, 1) <= left
   end
-  local veto = ARGV[at + 5]
-  if veto == '1' and not take.fits then
-    admitted = false
-  elseif veto == '2' then
-    any_together_fits = any_together_fits or take.fits
-  end
-  takes[index] = take
 end
 
-admitted = admitted and any_together_fits ~= false
-
-local answer = {}
-for index, take in ipairs(takes) do
-  local log, fits, left, reset = take.log, 0, 0, 0
-  if take.kind == 'f' then
-    fits = take.after
+-- Books the hits of a take if it is charged, and tells what is to be answered.
+local function charge(take, admitted)
+  if take.kind == FIXED then
+    local count = math.min(take.after, MAX_HITS)
+    return struct.pack('<BI5I5I7I7c8', take.fits and FIT or MISFIT, 0, count, 0, 0, ARGV[2])
+  end
+  local log = take.log
+  take.granted = 0
+  if take.kind == REPORT or (admitted and take.is_of_use) then
+    grant(log, take)
+  end
+  if take.granted > 0 then
+    book(take.key, log, take)
+  elseif log.is_shifted and log.newest then
+    write(take.key, log, take)
+  end
+  local reset = 0
+  if not take.fits then
+    reset = wait(log, take)
   else
-    local charged = take.kind == 'r' or (admitted and take.fits)
-    if charged and take.hits > 0 then
-      book(KEYS[index], log, take)
-    elseif log.is_shifted and log.newest then
-      write(KEYS[index], log, take)
+    if log.newest then
+      reset = math.max(log.newest + take.window - now, 0)
     end
-    left = remaining(log, take)
-    if not take.fits then
-      reset = wait(log, take)
-    else
-      fits = 1
-      if log.newest then
-        reset = math.max(log.newest + take.window - now, 0)
-      end
-      if log.used then
-        reset = math.max(reset, refilled(log, take, take.most))
-      end
+    if log.used then
+      reset = math.max(reset, refilled(log, take, take.most))
     end
   end
-  answer[3 * index - 2] = fits
-  answer[3 * index - 1] = left
-  answer[3 * index] = reset
+  return struct.pack(
+    '<BI5I5I7I7c8',
+    take.fits and FIT or MISFIT, take.granted, remaining(log, take), reset, log.newest or now, log.id
+  )
 end
-return answer
+
+-- What is to be answered for the takes of a group.
+local function decide(group)
+  local admitted, any_together_fits = true, nil
+  for _, take in ipairs(group) do
+    look(take)
+    if take.veto == ALONE and not take.is_of_use then
+      admitted = false
+    elseif take.veto == TOGETHER then
+      any_together_fits = any_together_fits or take.is_of_use
+    end
+  end
+  admitted = admitted and any_together_fits ~= false
+  local answers = {}
+  for index, take in ipairs(group) do
+    answers[index] = charge(take, admitted)
+  end
+  return table.concat(answers)
+end
+
+-- Takes back hits that nobody used: they are in the first entries of their date or later, as long as
+-- none of that date was dropped. An entry may have been dropped at the newest one's time at the
+-- latest. No entry goes, and so the key expires when it would have.
+local function give_back(key, operation)
+  local _, hits, window, date, id = struct.unpack('<BI5I7I7c8', operation)
+  local log = read(key)
+  if not log or log.id ~= id or date + window <= math.max(log.newest, now) then
+    return
+  end
+  local index = log.n
+  while index > 0 and entry(log, index) >= date do
+    index = index - 1
+  end
+  local before, after = log.head + ENTRY * index, {}
+  for later = index + 1, log.n do
+    local last, count = entry(log, later)
+    local taken = math.min(hits, count)
+    hits = hits - taken
+    log.total = log.total - taken
+    after[#after + 1] = pack(last, count - taken)
+  end
+  log.packed = struct.pack('<I1c8I7', log.form, log.id, log.total)
+    .. string.sub(log.packed, HEADER + 1, before) .. table.concat(after)
+  redis.call('SET', key, log.packed, 'KEEPTTL')
+end
+
+-- Forgets what was counted, but for hits that may still be used.
+local function reset(key, operation)
+  local _, window = struct.unpack('<BI7', operation)
+  local log = read(key)
+  if not log then
+    return
+  end
+  log.id = ARGV[2]
+  while log.first <= log.n do
+    local last, count = entry(log, log.first)
+    if last > now then
+      write(key, log, { window = window })
+      return
+    end
+    log.total = log.total - count
+    log.first = log.first + 1
+  end
+  redis.call('DEL', key)
+end
+
+-- Whether an error is about one key only: something else is stored there.
+local function is_of_one_key(message)
+  for _, sign in ipairs({ 'WRONGTYPE', 'not an integer', 'overflow', 'unpack' }) do
+    if string.find(message, sign, 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
+-- Runs something that touches few keys. If that cannot be, the operations on other keys go on.
+local undecided
+local function attempt(action, ...)
+  local done, result = pcall(action, ...)
+  if done then
+    return result
+  end
+  local message = type(result) == 'table' and result.err or tostring(result)
+  if not is_of_one_key(message) then
+    error(result, 0)
+  end
+  undecided = undecided or message
+  return nil
+end
+
+local group, answer = {}, {}
+for index, key in ipairs(KEYS) do
+  local operation = ARGV[2 + index]
+  local kind = string.byte(operation)
+  if kind == GIVE_BACK then
+    attempt(give_back, key, operation)
+  elseif kind == RESET then
+    attempt(reset, key, operation)
+  else
+    local take, is_last = { key = key, kind = kind }, nil
+    is_last, take.veto, take.keeps, take.limit, take.burst, take.window, take.hits, take.least,
+      take.largest, take.extra, take.life = struct.unpack('<BBBI4I4I7I5I5I5I5I4', operation, 2)
+    take.most = take.limit + take.burst
+    group[#group + 1] = take
+    if is_last == 1 then
+      local nothing = struct.pack('<BI5I5I7I7c8', UNDECIDED, 0, 0, 0, 0, ARGV[2])
+      answer[#answer + 1] = attempt(decide, group) or string.rep(nothing, #group)
+      group = {}
+    end
+  end
+end
+return { table.concat(answer), undecided }

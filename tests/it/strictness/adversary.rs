@@ -119,8 +119,10 @@ impl Adversary {
                 Move::Limit(limit) => self.set_limit(limit),
                 Move::Reset => {
                     let path = [("key", self.key.as_str())];
-                    let key = key::sliding(DOMAIN, path, Window::of_one(self.unit));
-                    self.store.reset(&key, self.clock.now()).await.unwrap();
+                    let window = Window::of_one(self.unit);
+                    let key = key::sliding(DOMAIN, path, window);
+                    let reset = self.store.reset(&key, window, self.clock.now());
+                    reset.await.unwrap();
                     ours.clear();
                     exact.clear();
                 }
