@@ -11,6 +11,7 @@ pub mod hostname;
 pub mod limit;
 pub mod order;
 pub mod security;
+pub mod share;
 pub mod span;
 pub mod traffic;
 

@@ -34,8 +34,8 @@ pub fn manifests(platform: &Platform, namespace: &Namespace) -> Vec<Manifest> {
         manifests.push(Manifest::Gateway(object));
     }
     for backend in &platform.backends {
-        let object = backend::object(backend, namespace);
-        manifests.push(Manifest::Backend(object));
+        let objects = backend::objects(backend, namespace);
+        manifests.extend(objects.into_iter().map(Manifest::Backend));
     }
     let effective = Effective::new(platform);
     for route in &platform.routes {

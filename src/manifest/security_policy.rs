@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::manifest::ENVOY_GATEWAY;
 use crate::manifest::Spec;
+use crate::manifest::cluster::ClusterSettings;
 use crate::manifest::gateway::SecretRef;
 use crate::manifest::route::BackendRef;
 use crate::manifest::traffic_policy::TargetRef;
@@ -175,6 +176,9 @@ pub struct GrpcAuth {
     /// Where it is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backend_refs: Vec<BackendRef>,
+    /// How it is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend_settings: Option<Box<ClusterSettings>>,
 }
 
 /// A service that is asked in HTTP.
@@ -187,6 +191,9 @@ pub struct HttpAuth {
     /// The headers of its answer that the backend gets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub headers_to_backend: Vec<String>,
+    /// How it is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend_settings: Option<Box<ClusterSettings>>,
 }
 
 /// What a caller must be allowed.

@@ -15,7 +15,7 @@ pub struct Backend {
     pub name: String,
     /// What it speaks.
     pub scheme: Scheme,
-    /// At least one; hosts are all names or all addresses.
+    /// At least one.
     pub endpoints: Vec<Endpoint>,
     /// Which failed requests to it are sent again, where no route or policy says it.
     pub retry: Option<Retry>,
@@ -60,6 +60,16 @@ pub struct Endpoint {
     pub port: u16,
     /// The zone that it is in, for routing that keeps near.
     pub zone: Option<String>,
+    /// Its share relative to the others, at most 100. Either all endpoints of a backend have one, and
+    /// some of them more than 0, or none has.
+    pub weight: Option<u8>,
+}
+
+impl Endpoint {
+    /// Whether it is a name, not an address.
+    pub fn is_named(&self) -> bool {
+        matches!(self.host, Host::Name(_))
+    }
 }
 
 /// The place of an endpoint.

@@ -17,25 +17,33 @@ use crate::platform::backend::Endpoint;
 use crate::platform::backend::Host;
 use crate::platform::backend::Scheme;
 use crate::platform::backend::Trust;
+use crate::platform::effective::Source;
+use crate::platform::share::Part;
 
-pub(super) fn object(backend: &Backend, namespace: &Namespace) -> Object<BackendSpec> {
-    let from = format!("Backend/{}", backend.name);
+/// One resource for each part.
+pub(super) fn objects(backend: &Backend, namespace: &Namespace) -> Vec<Object<BackendSpec>> {
+    let parts = backend.parts();
+    parts
+        .iter()
+        .map(|part| object(backend, part, namespace))
+        .collect()
+}
+
+fn object(backend: &Backend, part: &Part<'_>, namespace: &Namespace) -> Object<BackendSpec> {
+    let from = Source::Backend(&backend.name).to_string();
     let (is_grpc, trust) = match &backend.scheme {
         Scheme::Http => (false, None),
         Scheme::Https(trust) => (false, Some(trust)),
         Scheme::Grpc => (true, None),
         Scheme::Grpcs(trust) => (true, Some(trust)),
     };
-    let has_names = backend
-        .endpoints
-        .iter()
-        .any(|it| matches!(it.host, Host::Name(_)));
+    let has_names = part.endpoints.iter().any(|it| it.is_named());
     let spec = BackendSpec {
         app_protocols: is_grpc.then(|| H2C.to_owned()).into_iter().collect(),
-        endpoints: backend.endpoints.iter().map(endpoint).collect(),
+        endpoints: part.endpoints.iter().copied().map(endpoint).collect(),
         tls: trust.map(|trust| tls(trust, has_names)),
     };
-    Object::new(metadata(&backend.name, namespace, from), spec)
+    Object::new(metadata(&part.name, namespace, from), spec)
 }
 
 fn endpoint(endpoint: &Endpoint) -> backend::Endpoint {

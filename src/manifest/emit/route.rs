@@ -26,6 +26,8 @@ use crate::platform::Route;
 use crate::platform::WeightedBackend;
 use crate::platform::effective::Effective;
 use crate::platform::effective::Source;
+use crate::platform::share;
+use crate::platform::share::Share;
 use crate::platform::span::Span;
 use crate::platform::traffic::Timeouts;
 
@@ -44,7 +46,7 @@ pub(super) fn object(
         name: None,
         matches,
         filters: filters.written(),
-        backend_refs: route.backends.iter().map(backend_ref).collect(),
+        backend_refs: backend_refs(&route.backends),
         timeouts: timeouts(&route.timeouts),
     };
     let rules = if filters.replaces_prefix() {
@@ -140,9 +142,12 @@ fn value_match(match_type: ValueMatchType, name: &str, value: &str) -> ValueMatc
     }
 }
 
-fn backend_ref(weighted: &WeightedBackend) -> BackendRef {
-    BackendRef {
-        weight: weighted.weight.map(u32::from),
-        ..BackendRef::backend(&weighted.backend.name)
-    }
+fn backend_refs(backends: &[WeightedBackend]) -> Vec<BackendRef> {
+    let shares = share::shares(backends);
+    let shares = shares.expect("a platform without faults has shares that can be written");
+    let backend_ref = |share: &Share<'_>| BackendRef {
+        weight: share.weight,
+        ..BackendRef::backend(&share.part.name)
+    };
+    shares.iter().map(backend_ref).collect()
 }

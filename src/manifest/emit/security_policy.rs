@@ -2,6 +2,8 @@
 
 use crate::manifest::Namespace;
 use crate::manifest::Object;
+use crate::manifest::cluster::ClusterSettings;
+use crate::manifest::emit::cluster;
 use crate::manifest::emit::from_all;
 use crate::manifest::emit::metadata;
 use crate::manifest::emit::service_labels;
@@ -36,6 +38,7 @@ use crate::platform::security::CorsMethod;
 use crate::platform::security::Jwt;
 use crate::platform::security::Oidc;
 use crate::platform::security::PLAN;
+use crate::platform::share::Part;
 
 /// The policy, unless anybody may call from anywhere.
 pub(super) fn object(
@@ -88,12 +91,16 @@ fn cors_of(cors: &Cors) -> security_policy::Cors {
 
 /// A service that speaks gRPC sets headers itself; of one that speaks HTTP they must be named.
 fn ext_auth(key: &ApiKey) -> ExtAuth {
-    let backend_refs = vec![auth_backend(&key.backend)];
+    let backend_refs = auth_backends(&key.backend);
+    let backend_settings = settings(&key.backend);
     let headers_to_ext_auth = vec![key.header.clone()];
     match &key.backend.scheme {
         Scheme::Grpc | Scheme::Grpcs(_) => ExtAuth {
             headers_to_ext_auth,
-            grpc: Some(GrpcAuth { backend_refs }),
+            grpc: Some(GrpcAuth {
+                backend_refs,
+                backend_settings,
+            }),
             http: None,
         },
         Scheme::Http | Scheme::Https(_) => ExtAuth {
@@ -102,18 +109,45 @@ fn ext_auth(key: &ApiKey) -> ExtAuth {
             http: Some(HttpAuth {
                 backend_refs,
                 headers_to_backend: vec![CONSUMER.to_owned(), PLAN.to_owned()],
+                backend_settings,
             }),
         },
     }
 }
 
-fn auth_backend(backend: &Backend) -> BackendRef {
-    let port = backend.endpoints.first().map(|first| first.port);
-    let is_one = backend.endpoints.iter().all(|it| Some(it.port) == port);
-    BackendRef {
-        port: port.filter(|_| is_one),
-        ..BackendRef::backend(&backend.name)
-    }
+fn auth_backends(backend: &Backend) -> Vec<BackendRef> {
+    let parts = backend.parts();
+    let is_whole = parts.len() == 1;
+    let backend_ref = |part: &Part<'_>| {
+        let port = part.endpoints.first().map(|first| first.port);
+        let is_one = part.endpoints.iter().all(|it| Some(it.port) == port);
+        BackendRef {
+            port: port.filter(|_| is_one),
+            weight: (!is_whole).then_some(part.weight),
+            ..BackendRef::backend(&part.name)
+        }
+    };
+    parts.iter().map(backend_ref).collect()
+}
+
+/// What a backend says of the way to it, which no route is asked about here.
+fn settings(backend: &Backend) -> Option<Box<ClusterSettings>> {
+    let timeout = &backend.timeout;
+    let settings = ClusterSettings {
+        retry: backend.retry.as_ref().map(cluster::retry),
+        timeout: cluster::timeout(
+            timeout.request.as_ref(),
+            timeout.idle.as_ref(),
+            timeout.connect.as_ref(),
+        ),
+        circuit_breaker: backend
+            .circuit_breaker
+            .as_ref()
+            .map(cluster::circuit_breaker),
+        load_balancer: backend.load_balancer.as_ref().map(cluster::load_balancer),
+        health_check: backend.health_check.as_ref().map(cluster::health_check),
+    };
+    (settings != ClusterSettings::default()).then(|| Box::new(settings))
 }
 
 fn jwt(token: &Jwt) -> security_policy::Jwt {

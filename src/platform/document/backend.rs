@@ -38,11 +38,11 @@ pub(super) fn read(name: &str, fields: &mut Mapping<'_>, faults: &mut Vec<Fault>
         .zip(endpoints)
         .filter(|_| is_whole)
         .and_then(|(scheme, endpoints)| {
-            let has_names = is_name(&endpoints[0]);
+            let has_addresses = endpoints.iter().any(|it| !it.is_named());
             if let Scheme::Https(trust) | Scheme::Grpcs(trust) = &scheme
                 && trust.sni.is_none()
                 && !trust.insecure_skip_verify
-                && !has_names
+                && has_addresses
             {
                 let message =
                     "endpoints that are addresses need `tls.sni`: the name in their certificate";
@@ -138,13 +138,19 @@ fn endpoints(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Vec<En
     );
     let n_items = items.len();
     let read: Vec<Endpoint> = items.iter().filter_map(|at| endpoint(at, faults)).collect();
-    if read.iter().any(is_name) && !read.iter().all(is_name) {
-        let message =
-            "names and addresses together are not supported yet: expected one backend for each";
-        faults.push(at.fault(message));
+    if read.len() < n_items {
         return None;
     }
-    (read.len() == n_items).then_some(read)
+    let weights: Vec<u8> = read.iter().filter_map(|it| it.weight).collect();
+    if !weights.is_empty() && weights.len() < n_items {
+        faults.push(at.fault("expected a weight for each endpoint or for none"));
+        return None;
+    }
+    if !weights.is_empty() && weights.iter().all(|it| *it == 0) {
+        faults.push(at.fault("expected at least one endpoint with a weight of more than 0"));
+        return None;
+    }
+    Some(read)
 }
 
 /// How many endpoints Envoy Gateway lets a backend have.
@@ -158,13 +164,17 @@ fn endpoint(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Endpoint> {
     let port = port.and_then(|at| text::port(&at, faults));
     let zone = fields.optional("zone");
     let zone = zone.and_then(|at| text::checked(&at, faults, "a zone", |text| !text.is_empty()));
-    fields.unsupported("weight", faults);
+    let weight_at = fields.optional("weight");
+    let weight = weight_at.as_ref().and_then(|at| at.number(0, 100, faults));
     fields.finish(faults);
-    Some(Endpoint {
+    let weight = weight.and_then(|weight| u8::try_from(weight).ok());
+    let endpoint = Endpoint {
         host: host?,
         port: port?,
         zone,
-    })
+        weight,
+    };
+    (weight_at.is_some() == weight.is_some()).then_some(endpoint)
 }
 
 fn host_of(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Host> {
@@ -183,8 +193,4 @@ fn host_of(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Host> {
     };
     faults.push(at.fault(format!("`{text}` {message}")));
     None
-}
-
-fn is_name(endpoint: &Endpoint) -> bool {
-    matches!(endpoint.host, Host::Name(_))
 }

@@ -196,8 +196,29 @@ fn gateway() -> impl Strategy<Value = String> {
 
 fn backend() -> impl Strategy<Value = String> {
     let scheme = prop::sample::select(vec!["http", "https", "grpc", "grpcs"]);
-    let endpoint = (word(), 1..u16::MAX)
-        .prop_map(|(host, port)| format!("{{host: {host}.example.com, port: {port}}}"));
+    let host = prop_oneof![
+        word().prop_map(|it| format!("{it}.example.com")),
+        any::<[u8; 3]>().prop_map(|[a, b, c]| format!("10.{a}.{b}.{c}")),
+        any::<[u16; 7]>()
+            .prop_map(|it| format!("'2001:{}'", it.map(|it| format!("{it:x}")).join(":"))),
+    ];
+    let endpoint = (host, 1..u16::MAX, 1..=100_u8);
+    let endpoints = (prop::collection::vec(endpoint, 1..5), any::<bool>());
+    let endpoints = endpoints.prop_map(|(endpoints, is_weighted)| {
+        let endpoint = |(host, port, weight): (String, u16, u8)| {
+            let weight = if is_weighted {
+                format!(", weight: {weight}")
+            } else {
+                String::new()
+            };
+            format!("{{host: {host}, port: {port}{weight}}}")
+        };
+        endpoints
+            .into_iter()
+            .map(endpoint)
+            .collect::<Vec<_>>()
+            .join(", ")
+    });
     let balancer = prop_oneof![
         prop::sample::select(vec!["RoundRobin", "LeastRequest", "Random"])
             .prop_map(|it| format!("lb_policy: {it}")),
@@ -237,10 +258,15 @@ fn backend() -> impl Strategy<Value = String> {
             .prop_map(|it| format!("timeout_ms: {it}, idle_timeout_ms: {it}"))
             .boxed(),
     ];
-    let endpoints = prop::collection::vec(endpoint, 1..4);
     (scheme, endpoints, subset(fields)).prop_map(|(scheme, endpoints, fields)| {
-        let endpoints = endpoints.join(", ");
-        format!("{{kind: Backend, name: up, scheme: {scheme}, endpoints: [{endpoints}]{fields}}}")
+        let tls = if scheme.ends_with('s') {
+            ", tls: {sni: up.example.com}"
+        } else {
+            ""
+        };
+        format!(
+            "{{kind: Backend, name: up, scheme: {scheme}, endpoints: [{endpoints}]{tls}{fields}}}"
+        )
     })
 }
 

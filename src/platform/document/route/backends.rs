@@ -11,6 +11,7 @@ use crate::platform::backend::Backend;
 use crate::platform::document::entities::Entities;
 use crate::platform::document::entities::Found;
 use crate::platform::document::text::at_most;
+use crate::platform::share;
 
 /// The backends of a route, when all of them are good; none when there is no key for them.
 pub(super) fn read(
@@ -27,8 +28,6 @@ pub(super) fn read(
         faults.push(at.fault("expected at least one backend"));
         return None;
     }
-    let instead = "put endpoints of one sort into one backend";
-    at_most(MAX_BACKENDS, "backends", instead, &at, items.len(), faults);
     let n_items = items.len();
     let mut lines = HashMap::new();
     let mut read = Vec::with_capacity(n_items);
@@ -46,8 +45,17 @@ pub(super) fn read(
         return None;
     }
     weigh(&read, &at, faults);
+    let parts = read.iter().map(|it| it.backend.parts().len()).sum();
+    let instead = "put endpoints with one weight and of one sort into one backend";
+    at_most(MAX_BACKENDS, PARTS, instead, &at, parts, faults);
+    if let Err(error) = share::shares(&read) {
+        faults.push(at.fault(error.to_string()));
+    }
     Some(read)
 }
+
+/// What a backend is counted as.
+const PARTS: &str = "backends, and as many for one as it has weights and sorts of endpoints";
 
 /// How many backends Gateway API lets a route have.
 const MAX_BACKENDS: usize = 16;

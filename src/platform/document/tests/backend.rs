@@ -57,12 +57,22 @@ fn an_endpoint_is_a_name_or_an_address_that_envoy_gateway_takes() {
 }
 
 #[test]
-fn names_and_addresses_do_not_mix() {
+fn either_all_endpoints_have_a_weight_or_none_has() {
     endpoints(
-        "- {host: a.example.com, port: 80}\n- {host: 10.0.0.1, port: 80}",
-        &[
-            "t.yaml:5: endpoints: names and addresses together are not supported yet: expected one backend for each",
-        ],
+        "- {host: a.example.com, port: 80, weight: 100}\n- {host: 10.0.0.1, port: 80, weight: 0}",
+        &[],
+    );
+    endpoints(
+        "- {host: a.example.com, port: 80, weight: 1}\n- {host: 10.0.0.1, port: 80}",
+        &["t.yaml:5: endpoints: expected a weight for each endpoint or for none"],
+    );
+    endpoints(
+        "- {host: a.example.com, port: 80, weight: 0}",
+        &["t.yaml:5: endpoints: expected at least one endpoint with a weight of more than 0"],
+    );
+    endpoints(
+        "- {host: a.example.com, port: 80, weight: 101}",
+        &["t.yaml:5: endpoints[0].weight: expected a whole number from 0 to 100, found `101`"],
     );
 }
 
@@ -89,6 +99,11 @@ fn the_certificate_of_an_address_needs_a_name() {
         &text("{}"),
         &["t.yaml:1: endpoints that are addresses need `tls.sni`: the name in their certificate"],
     );
+    let mixed = text("{}").replace("[{", "[{host: a.b, port: 1}, {");
+    check(
+        &mixed,
+        &["t.yaml:1: endpoints that are addresses need `tls.sni`: the name in their certificate"],
+    );
     check(&text("{sni: a.b}"), &[]);
     check(&text("{insecure_skip_verify: true}"), &[]);
     check(
@@ -97,17 +112,6 @@ fn the_certificate_of_an_address_needs_a_name() {
             "t.yaml:1: endpoints that are addresses need `tls.sni`: the name in their certificate",
             "t.yaml:5: tls.sni: `*.b` is not a host name",
         ],
-    );
-}
-
-#[test]
-fn what_is_not_supported_yet_is_refused_by_name() {
-    check(
-        "kind: Backend
-name: x1
-scheme: http
-endpoints: [{host: a.b, port: 1, weight: 5}]",
-        &["t.yaml:4: endpoints[0].weight: `weight` is not supported yet"],
     );
 }
 

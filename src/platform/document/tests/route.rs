@@ -230,6 +230,47 @@ fn backends_stand_once_and_there_is_one() {
 }
 
 #[test]
+fn a_backend_in_parts_counts_as_several() {
+    let backend = |name: &str, weights: std::ops::Range<u8>| {
+        let endpoints: Vec<String> = weights
+            .map(|weight| format!("{{host: a.b, port: 1, weight: {weight}}}"))
+            .collect();
+        let endpoints = endpoints.join(", ");
+        format!("{{kind: Backend, name: {name}, scheme: http, endpoints: [{endpoints}]}}\n---\n")
+    };
+    let route = "{kind: Route, name: r1, api_service: api, gateway: gw, path_prefix: /r1, \
+                 backend_refs: [{backend: b1}, {backend: b2}]}";
+    check(&(backend("b1", 1..2) + &backend("b2", 1..16) + route), &[]);
+    check(
+        &(backend("b1", 1..3) + &backend("b2", 1..16) + route),
+        &[
+            "t.yaml:5: backend_refs: expected at most 16 backends, and as many for one as it has \
+             weights and sorts of endpoints, found 17: put endpoints with one weight and of one \
+             sort into one backend",
+        ],
+    );
+    let primes = |name: &str, weights: [u8; 3]| {
+        let endpoints = weights.map(|it| format!("{{host: a.b, port: 1, weight: {it}}}"));
+        let endpoints = endpoints.join(", ");
+        format!("{{kind: Backend, name: {name}, scheme: http, endpoints: [{endpoints}]}}\n---\n")
+    };
+    check(
+        &(primes("b1", [97, 89, 83]) + &primes("b2", [97, 89, 85]) + route),
+        &[],
+    );
+    check(
+        &(primes("b1", [97, 89, 83])
+            + &primes("b2", [97, 89, 85])
+            + &primes("b3", [97, 89, 81])
+            + &route.replace("{backend: b2}", "{backend: b2}, {backend: b3}")),
+        &[
+            "t.yaml:7: backend_refs: the weights of the backends and of their endpoints make \
+             shares that have no common measure of at most 1000000: expected rounder weights",
+        ],
+    );
+}
+
+#[test]
 fn an_active_route_needs_active_backends() {
     let text = |status: &str| {
         format!(
