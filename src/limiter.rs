@@ -1,18 +1,26 @@
 //! A request becomes a verdict; the one place that reads the clock.
 
+mod circuit;
 pub mod clock;
 mod cost;
+pub mod fallback;
 mod in_force;
 mod plan;
 mod refusal;
+mod vigil;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
 
 use crate::algorithm::Decision;
+use crate::limiter::circuit::Circuit;
 use crate::limiter::clock::Clock;
+use crate::limiter::fallback::Choice;
+use crate::limiter::fallback::Fallback;
 use crate::limiter::in_force::InForce;
 use crate::limiter::plan::Limited;
 use crate::limiter::plan::Meaning;
@@ -20,6 +28,7 @@ use crate::limiter::plan::Plan;
 use crate::metrics::Metrics;
 use crate::metrics::StoreMetrics;
 use crate::rule::limit::Algorithm;
+use crate::rule::limit::OnStoreFailure;
 use crate::rule::limit::Unit;
 use crate::rule::tree::RuleSet;
 use crate::store::Now;
@@ -110,6 +119,9 @@ pub enum Undecided {
     /// The store failed.
     #[error("the limit could not be looked up")]
     Store(#[source] StoreError),
+    /// The store has not answered of late, and was not asked.
+    #[error("the store does not answer")]
+    Away,
     /// The store did not answer in time.
     #[error("the store did not answer in time")]
     Late,
@@ -141,6 +153,8 @@ pub struct Limiter {
     in_force: ArcSwapOption<InForce>,
     metrics: Arc<Metrics>,
     store_metrics: StoreMetrics,
+    circuit: Circuit,
+    fallback: Fallback,
 }
 
 impl Limiter {
@@ -152,14 +166,38 @@ impl Limiter {
         metrics: Arc<Metrics>,
         store_metrics: StoreMetrics,
     ) -> Self {
+        let now = clock.now().steady;
+        let choice = Choice {
+            default: OnStoreFailure::Error,
+            replicas: NonZeroU32::MIN,
+        };
         Self {
             store,
             clock,
             options,
             in_force: ArcSwapOption::empty(),
+            circuit: Circuit::new(false, now),
+            fallback: Fallback::new(choice, metrics.fallback()),
             metrics,
             store_metrics,
         }
+    }
+
+    /// The same over a store that may be away: it is asked once it has answered a probe of
+    /// [`Limiter::watch_store`], which has to run.
+    #[must_use]
+    pub fn falling_back(self, choice: Choice) -> Self {
+        let now = self.clock.now().steady;
+        Self {
+            circuit: Circuit::new(true, now),
+            fallback: Fallback::new(choice, self.metrics.fallback()),
+            ..self
+        }
+    }
+
+    /// Whether the store answers, now and as it changes.
+    pub fn answers(&self) -> watch::Receiver<bool> {
+        self.circuit.answers()
     }
 
     /// Puts rules in force, whole. What was counted stays counted.
@@ -211,18 +249,52 @@ impl Limiter {
         if plan.takes.is_empty() {
             return Ok(Vec::new());
         }
-        let taken = tokio::time::timeout(patience, self.store.take(&[], &plan.takes, now)).await;
+        let why = match self.ask(&plan.takes, now, patience).await {
+            Ok(decisions) => return Ok(decisions),
+            Err(why) => why,
+        };
+        self.fallback.decide(plan, why, now).await
+    }
+
+    /// Asks the store, unless it has not answered of late.
+    async fn ask(
+        &self,
+        takes: &[Take],
+        now: Now,
+        patience: Duration,
+    ) -> Result<Vec<Decision>, Undecided> {
+        if self.circuit.is_open() {
+            return Err(Undecided::Away);
+        }
+        let taken = self.send(takes, now, patience).await;
+        match &taken {
+            Ok(_) => self.circuit.succeeded(),
+            Err(why) => {
+                let metrics = &self.store_metrics;
+                self.circuit.failed(why, patience, now.steady, metrics);
+            }
+        }
+        taken
+    }
+
+    async fn send(
+        &self,
+        takes: &[Take],
+        now: Now,
+        patience: Duration,
+    ) -> Result<Vec<Decision>, Undecided> {
+        let taken = tokio::time::timeout(patience, self.store.take(&[], takes, now)).await;
         let micros = self.clock.now().steady.since(now.steady);
         self.store_metrics
             .latency
             .record(Duration::from_micros(micros).as_secs_f64());
-        let decisions = match taken {
+        let why = match taken {
             Ok(Ok(answers)) => return Ok(answers.iter().map(|it| it.decision).collect()),
             Ok(Err(error)) => Undecided::Store(error),
             Err(_) => Undecided::Late,
         };
         self.store_metrics.errors.increment(1);
-        Err(decisions)
+        Err(why)
     }
 
     /// Puts the store's decisions into words, and counts them.

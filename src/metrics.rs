@@ -46,6 +46,27 @@ pub struct StoreMetrics {
     pub errors: Counter,
     /// 1 while the store answers, else 0.
     pub connected: Gauge,
+    /// How often the store was found not to answer.
+    pub circuit_opened: Counter,
+    /// Since when the store answers or does not, in seconds since the Unix epoch.
+    pub answers_since: Gauge,
+}
+
+/// How requests are decided while the store does not answer.
+#[derive(Clone, Debug)]
+pub struct FallbackMetrics {
+    /// Requests that passed by choice.
+    pub allow: Counter,
+    /// Requests that were refused by choice.
+    pub deny: Counter,
+    /// Requests that failed by choice.
+    pub error: Counter,
+    /// Requests that this process counted on its own.
+    pub local: Counter,
+    /// Hits that the store was told of later.
+    pub booked: Counter,
+    /// Hits that the store may never have learned of.
+    pub lost: Counter,
 }
 
 /// How the configuration does.
@@ -146,6 +167,22 @@ impl Metrics {
             latency: self.histogram(STORE_SECONDS, &labels),
             errors: self.counter(STORE_ERRORS, &labels),
             connected: self.gauge(STORE_CONNECTED, &labels),
+            circuit_opened: self.counter(STORE_OPENED, &labels),
+            answers_since: self.gauge(STORE_SINCE, &labels),
+        }
+    }
+
+    /// The handles of what is decided without the store.
+    pub fn fallback(&self) -> FallbackMetrics {
+        let requests = |choice: &str| self.counter(FALLBACKS, &[("choice", choice.to_owned())]);
+        let hits = |fate: &str| self.counter(FALLBACK_HITS, &[("fate", fate.to_owned())]);
+        FallbackMetrics {
+            allow: requests("allow"),
+            deny: requests("deny"),
+            error: requests("error"),
+            local: requests("local"),
+            booked: hits("booked"),
+            lost: hits("lost"),
         }
     }
 
@@ -217,17 +254,30 @@ const CONFIG_RULES: &str = "slidegate_config_rules";
 const CONNECTIONS: &str = "slidegate_connections";
 const CONNECTIONS_REFUSED: &str = "slidegate_connections_refused_total";
 const HANDSHAKES_FAILED: &str = "slidegate_tls_handshakes_failed_total";
+const FALLBACKS: &str = "slidegate_fallback_requests_total";
+const FALLBACK_HITS: &str = "slidegate_fallback_hits_total";
 const REQUESTS: &str = "slidegate_requests_total";
 const REQUEST_ERRORS: &str = "slidegate_request_errors_total";
 const RULE_VERDICTS: &str = "slidegate_rule_verdicts_total";
 const STORE_CONNECTED: &str = "slidegate_store_connected";
 const COST_UNCLEAR: &str = "slidegate_rule_cost_unclear_total";
 const STORE_ERRORS: &str = "slidegate_store_errors_total";
+const STORE_OPENED: &str = "slidegate_store_outages_total";
+const STORE_SINCE: &str = "slidegate_store_since_timestamp_seconds";
 const STORE_SECONDS: &str = "slidegate_store_duration_seconds";
 
 const STORE_SECONDS_HELP: &str = "Time from sending a command to the store to its answer.";
 
-const COUNTERS: [(&str, &str); 8] = [
+const COUNTERS: [(&str, &str); 11] = [
+    (
+        FALLBACKS,
+        "Requests that were decided or failed while the store did not answer, by the choice that held.",
+    ),
+    (
+        FALLBACK_HITS,
+        "Hits admitted while the store did not answer: booked there later, or lost to it.",
+    ),
+    (STORE_OPENED, "How often the store was found not to answer."),
     (
         CONFIG_LOADS,
         "Changes of the configuration, by whether they were put in force.",
@@ -256,7 +306,11 @@ const COUNTERS: [(&str, &str); 8] = [
     (STORE_ERRORS, "Commands to the store that failed."),
 ];
 
-const GAUGES: [(&str, &str); 6] = [
+const GAUGES: [(&str, &str); 7] = [
+    (
+        STORE_SINCE,
+        "Since when slidegate_store_connected is what it is, since the Unix epoch.",
+    ),
     (BUILD_INFO, "Always 1, with the version of the program."),
     (CONFIG_DOMAINS, "Domains in force."),
     (

@@ -9,6 +9,7 @@ pub mod tls;
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
 
 use crate::rule::limit::Algorithm;
+use crate::rule::limit::OnStoreFailure;
 use crate::settings::load::Load;
 use crate::settings::log::LogLevel;
 use crate::settings::store::StoreAddress;
@@ -107,6 +109,28 @@ pub struct Serve {
         value_parser = duration::read
     )]
     pub store_timeout: Option<Duration>,
+
+    /// What becomes of hits while the store does not answer, unless a rule says otherwise
+    ///
+    /// deny: they are refused; allow: they pass; error: the request fails and Envoy's failure mode
+    /// decides; local: this process counts on its own, up to its share of the limit.
+    #[arg(
+        long,
+        env = "SLIDEGATE_ON_STORE_FAILURE",
+        value_name = "CHOICE",
+        default_value = "local",
+        value_parser = on_store_failure_parser()
+    )]
+    pub on_store_failure: OnStoreFailure,
+
+    /// How many replicas share the limits that each counts on its own in the meantime
+    #[arg(
+        long,
+        env = "SLIDEGATE_REPLICAS",
+        value_name = "COUNT",
+        default_value = "1"
+    )]
+    pub replicas: NonZeroU32,
 
     /// How hits are counted unless a rule says otherwise
     #[arg(
@@ -373,6 +397,15 @@ fn header(text: &str) -> Result<(String, String), &'static str> {
         }
         _ => Err("expected a header such as `x-user: alice`"),
     }
+}
+
+fn on_store_failure_parser() -> impl TypedValueParser<Value = OnStoreFailure> {
+    let names = OnStoreFailure::NAMES.map(|(name, _)| name);
+    PossibleValuesParser::new(names).map(|chosen| {
+        let mut all = OnStoreFailure::NAMES.iter();
+        let named = all.find(|(name, _)| *name == chosen);
+        named.expect("the parser lets only these names pass").1
+    })
 }
 
 fn algorithm_parser() -> impl TypedValueParser<Value = Algorithm> {

@@ -14,8 +14,8 @@ use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::oneshot;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::sync::DropGuard;
 use tracing::info;
 
 use crate::document::Faults;
@@ -23,6 +23,7 @@ use crate::limiter::Limiter;
 use crate::limiter::Options;
 use crate::limiter::clock::Clock;
 use crate::limiter::clock::SystemClock;
+use crate::limiter::fallback::Choice;
 use crate::metrics::Metrics;
 use crate::rule::Domain;
 use crate::rule::tree::RuleSet;
@@ -74,17 +75,33 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
     // The plain ports and the link to the store stay until the last gRPC request has ended: probes
     // and scrapes see that, and the request is answered.
     let drained = CancellationToken::new();
-    let Link { store, kind, is_up } = link(&settings.store, &mut tasks, &drained)?;
+    let let_go = CancellationToken::new();
+    let Link { store, kind } = link(&settings.store, &mut tasks, &let_go)?;
     let store_metrics = metrics.store(kind);
     let connected = store_metrics.connected.clone();
     let clock = SystemClock::start();
-    let limiter = Arc::new(Limiter::new(
+    let limiter = Limiter::new(
         store,
         Arc::new(clock),
         options(settings),
         Arc::clone(&metrics),
         store_metrics,
-    ));
+    );
+    let limiter = match settings.store {
+        StoreAddress::Memory => Arc::new(limiter),
+        StoreAddress::Redis(_) => {
+            let choice = Choice {
+                default: settings.on_store_failure,
+                replicas: settings.replicas,
+            };
+            let limiter = Arc::new(limiter.falling_back(choice));
+            tasks.spawn(
+                "store",
+                watch_store(Arc::clone(&limiter), drained.clone(), let_go.drop_guard()),
+            );
+            limiter
+        }
+    };
     let rules = RuleSet::new(domains);
     announce::rules(&rules, settings.algorithm);
     announce::modes(settings);
@@ -105,7 +122,7 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
     let reporter = health::reporter().await;
     tasks.spawn(
         "health",
-        health::report(reporter.clone(), is_up, connected, stop.clone()),
+        health::report(reporter.clone(), limiter.answers(), connected, stop.clone()),
     );
     let rls = Rls::new(
         Arc::clone(&limiter),
@@ -189,37 +206,42 @@ impl Ports {
     }
 }
 
-/// The store with what tells whether it answers.
+/// The store, and what it is called.
 struct Link {
     store: Arc<dyn Store>,
     kind: &'static str,
-    is_up: watch::Receiver<bool>,
+}
+
+/// Looks after the store until told to stop, and only then lets go of the link to it.
+async fn watch_store(
+    limiter: Arc<Limiter>,
+    stop: CancellationToken,
+    _link: DropGuard,
+) -> Result<(), TaskError> {
+    limiter.watch_store(stop).await;
+    Ok(())
 }
 
 fn link(
     address: &StoreAddress,
     tasks: &mut Tasks,
-    drained: &CancellationToken,
+    let_go: &CancellationToken,
 ) -> Result<Link, TaskError> {
     match address {
         StoreAddress::Memory => {
             info!("counting in memory: other replicas do not see these counts");
-            let (_, is_up) = watch::channel(true);
             Ok(Link {
                 store: Arc::new(MemoryStore::default()),
                 kind: "memory",
-                is_up,
             })
         }
         StoreAddress::Redis(url) => {
             info!(%url, "counting in Redis");
             let (store, keeper) = RedisStore::new(url.expose(), redis::Clock::Server)?;
-            let is_up = store.is_up();
-            keep(keeper, tasks, drained.clone())?;
+            keep(keeper, tasks, let_go.clone())?;
             Ok(Link {
                 store: Arc::new(store),
                 kind: "redis",
-                is_up,
             })
         }
     }
@@ -227,7 +249,7 @@ fn link(
 
 /// Keeps the link to Redis on a thread of its own: answers are read there, and a scrape or a reload
 /// on this one must not hold them up.
-fn keep(keeper: Keeper, tasks: &mut Tasks, drained: CancellationToken) -> Result<(), TaskError> {
+fn keep(keeper: Keeper, tasks: &mut Tasks, let_go: CancellationToken) -> Result<(), TaskError> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -235,7 +257,7 @@ fn keep(keeper: Keeper, tasks: &mut Tasks, drained: CancellationToken) -> Result
     thread::Builder::new()
         .name("redis".to_owned())
         .spawn(move || {
-            runtime.block_on(keeper.run(drained));
+            runtime.block_on(keeper.run(let_go));
             // Only a panic drops it unsent; nobody listens when the process ends without its threads.
             ended.send(()).unwrap_or_default();
         })?;

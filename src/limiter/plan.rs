@@ -17,6 +17,7 @@ use crate::rule::Allowance;
 use crate::rule::Value;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::Cost;
+use crate::rule::limit::OnStoreFailure;
 use crate::rule::limit::Unit;
 use crate::rule::limit::Window;
 use crate::rule::tree::Segment;
@@ -65,6 +66,7 @@ pub(super) struct Limited<'a> {
     pub(super) quota: bool,
     /// What it does to the request when its hits do not fit.
     pub(super) veto: Veto,
+    pub(super) on_store_failure: Option<OnStoreFailure>,
     pub(super) state: &'a State,
 }
 
@@ -162,6 +164,7 @@ impl<'a> Plan<'a> {
                 shadow: false,
                 quota: options.quota,
                 veto: veto(false, options.quota),
+                on_store_failure: None,
                 state,
             };
             let hits = hits(request, descriptor, None, state, now.steady);
@@ -188,6 +191,7 @@ impl<'a> Plan<'a> {
             shadow: limit.shadow,
             quota,
             veto: veto(limit.shadow, quota),
+            on_store_failure: limit.on_store_failure,
             state,
         };
         let hits = hits(request, descriptor, limit.cost, state, now.steady);

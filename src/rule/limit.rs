@@ -24,6 +24,8 @@ pub struct Limit {
     pub shadow: bool,
     /// Refuses a request only together with all others of this kind that hold for it.
     pub quota: bool,
+    /// What becomes of hits while the store does not answer; none leaves it to the process.
+    pub on_store_failure: Option<OnStoreFailure>,
 }
 
 impl Limit {
@@ -39,6 +41,7 @@ impl Limit {
             cost: None,
             shadow: false,
             quota: false,
+            on_store_failure: None,
         }
     }
 
@@ -165,6 +168,40 @@ impl Cost {
         match self {
             Self::Ask => "ask",
             Self::Report => "report",
+        }
+    }
+}
+
+/// What becomes of hits while the store does not answer.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum OnStoreFailure {
+    /// They pass.
+    Allow,
+    /// They are refused.
+    Deny,
+    /// The request fails, and the failure mode of whoever asks decides.
+    Error,
+    /// This process counts on its own, up to its share of the limit.
+    #[default]
+    Local,
+}
+
+impl OnStoreFailure {
+    /// All of them, with their names in rule files and flags.
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("deny", Self::Deny),
+        ("allow", Self::Allow),
+        ("error", Self::Error),
+        ("local", Self::Local),
+    ];
+
+    /// The name in rule files and flags.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Error => "error",
+            Self::Local => "local",
         }
     }
 }

@@ -122,6 +122,10 @@ fn line(rule: &Rule) -> String {
             line.push_str(", algorithm: ");
             line.push_str(named.map_or("", |(name, _)| name));
         }
+        if let Some(choice) = limit.on_store_failure {
+            line.push_str(", on_store_failure: ");
+            line.push_str(choice.name());
+        }
     }
     line.push('\n');
     line

@@ -80,7 +80,7 @@ impl Rls {
             | Undecided::NoDescriptors
             | Undecided::TooManyDescriptors(_) => &self.metrics.invalid,
             Undecided::NoRules => &self.metrics.no_rules,
-            Undecided::Store(_) => &self.metrics.store_failed,
+            Undecided::Away | Undecided::Store(_) => &self.metrics.store_failed,
             Undecided::Late => &self.metrics.store_late,
         };
         counter.increment(1);

@@ -56,7 +56,7 @@ pub fn failure(undecided: &Undecided) -> tonic::Status {
             tonic::Code::Unknown
         }
         Undecided::TooManyDescriptors(_) => tonic::Code::InvalidArgument,
-        Undecided::Late | Undecided::Store(_) => tonic::Code::Unavailable,
+        Undecided::Away | Undecided::Late | Undecided::Store(_) => tonic::Code::Unavailable,
     };
     let mut message = undecided.to_string();
     let mut cause = undecided.source();

@@ -58,6 +58,11 @@ impl MemoryStore {
         self.counters.lock().by_key.len()
     }
 
+    /// Drops the counters that count nothing any more.
+    pub fn sweep(&self, now: Timestamp) {
+        self.counters.lock().sweep(now);
+    }
+
     /// Whether no counter is held.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -188,11 +193,15 @@ impl Counters {
         }
     }
 
+    fn sweep(&mut self, now: Timestamp) {
+        self.by_key.retain(|_, counter| counter.until > now);
+        self.sweep_at = (2 * self.by_key.len()).max(MIN_SWEEP);
+    }
+
     /// The counter of a take, made if there is none.
     fn counter(&mut self, take: &Take, until: Timestamp, now: Timestamp) -> &mut Counter {
         if self.by_key.len() >= self.sweep_at {
-            self.by_key.retain(|_, counter| counter.until > now);
-            self.sweep_at = (2 * self.by_key.len()).max(MIN_SWEEP);
+            self.sweep(now);
         }
         let make = || Counter {
             until,

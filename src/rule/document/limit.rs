@@ -12,6 +12,7 @@ use crate::rule::document::Modes;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::Cost;
 use crate::rule::limit::Limit;
+use crate::rule::limit::OnStoreFailure;
 use crate::rule::limit::Unit;
 use crate::rule::limit::Window;
 
@@ -26,9 +27,7 @@ pub(super) fn allowance(at: &At<'_>, modes: Modes, faults: &mut Vec<Fault>) -> O
     } else {
         limit(&mut fields, modes, faults).map(Allowance::Limited)
     };
-    for key in ["replaces", "on_store_failure"] {
-        fields.unsupported(key, faults);
-    }
+    fields.unsupported("replaces", faults);
     fields.finish(faults);
     allowance
 }
@@ -58,6 +57,8 @@ fn limit(fields: &mut Mapping<'_>, modes: Modes, faults: &mut Vec<Fault>) -> Opt
     });
     let cost = fields.optional("cost");
     let cost = cost.map(|at| at.one_of(&Cost::NAMES, faults));
+    let on_store_failure = fields.optional("on_store_failure");
+    let on_store_failure = on_store_failure.map(|at| at.one_of(&OnStoreFailure::NAMES, faults));
 
     let (unit, unit_multiplier) = (unit?, unit_multiplier?);
     if Window::of(unit, unit_multiplier).is_none() {
@@ -92,6 +93,10 @@ fn limit(fields: &mut Mapping<'_>, modes: Modes, faults: &mut Vec<Fault>) -> Opt
         },
         shadow: modes.shadow,
         quota: modes.quota,
+        on_store_failure: match on_store_failure {
+            Some(choice) => Some(choice?),
+            None => None,
+        },
     })
 }
 
@@ -103,7 +108,14 @@ fn unlimited_fields(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) {
     if let Some(at) = fields.optional("requests_per_unit") {
         number(&at, 0, faults);
     }
-    for key in ["unit", "unit_multiplier", "burst", "algorithm", "cost"] {
+    for key in [
+        "unit",
+        "unit_multiplier",
+        "burst",
+        "algorithm",
+        "cost",
+        "on_store_failure",
+    ] {
         let Some(at) = fields.optional(key) else {
             continue;
         };

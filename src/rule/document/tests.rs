@@ -256,7 +256,7 @@ fn unknown_keys_are_refused_on_every_level() {
         &[
             "f:2: name: unknown key `name`: expected domain or descriptors",
             "f:4: descriptors[0].rate_limit.shadow_mode: unknown key `shadow_mode`: expected \
-             unlimited, name, unit, requests_per_unit, unit_multiplier, algorithm, burst or cost",
+             unlimited, name, unit, requests_per_unit, unit_multiplier, algorithm, burst, cost or on_store_failure",
             "f:4: descriptors[0].unit: unknown key `unit`: \
              expected key, value, share_threshold, shadow_mode, quota_mode, rate_limit or descriptors",
         ],
@@ -274,9 +274,9 @@ fn keys_that_are_not_supported_yet_are_refused_by_name() {
         ],
     );
     check_limit(
-        "{unit: day, requests_per_unit: 1, replaces: [{name: x}], on_store_failure: deny}",
+        "{unit: day, requests_per_unit: 1, replaces: [{name: x}], on_store_failure: never}",
         &[
-            "on_store_failure: `on_store_failure` is not supported yet",
+            "on_store_failure: unknown value `never`: expected deny, allow, error or local",
             "replaces: `replaces` is not supported yet",
         ],
     );

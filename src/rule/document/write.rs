@@ -10,6 +10,7 @@ use crate::rule::Value;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::Cost;
 use crate::rule::limit::Limit;
+use crate::rule::limit::OnStoreFailure;
 
 pub(super) fn domains(domains: &[Domain]) -> String {
     let documents: Vec<DomainForm<'_>> = domains.iter().map(DomainForm::from).collect();
@@ -92,6 +93,8 @@ struct LimitForm<'d> {
     algorithm: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_store_failure: Option<&'static str>,
     #[serde(skip_serializing_if = "is_false")]
     unlimited: bool,
 }
@@ -119,6 +122,7 @@ impl<'d> From<&'d Limit> for LimitForm<'d> {
             burst: (limit.burst > 0).then_some(limit.burst),
             algorithm: limit.algorithm.map(Algorithm::name),
             cost: limit.cost.map(Cost::name),
+            on_store_failure: limit.on_store_failure.map(OnStoreFailure::name),
             unlimited: false,
         }
     }

@@ -1,0 +1,145 @@
+//! Whether the store is asked: not while it fails, so that a dead one costs a request nothing.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::sync::watch;
+use tracing::info;
+use tracing::warn;
+
+use crate::algorithm::Timestamp;
+use crate::limiter::Undecided;
+use crate::metrics::StoreMetrics;
+
+/// Opens after [`ENOUGH`] failures without a success between them, and closes when a probe passes.
+#[derive(Debug)]
+pub(super) struct Circuit {
+    is_open: AtomicBool,
+    /// Since the last success.
+    failures: AtomicU32,
+    /// How long the request waited whose failure came last, in microseconds: a store that takes
+    /// longer is of no use to requests.
+    waited: AtomicU64,
+    /// When it opened.
+    opened_at: AtomicU64,
+    answers: watch::Sender<bool>,
+    changed: Notify,
+}
+
+impl Circuit {
+    /// A circuit before the first answer: open where there is something to wait for.
+    pub(super) fn new(is_open: bool, now: Timestamp) -> Self {
+        Self {
+            is_open: AtomicBool::new(is_open),
+            failures: AtomicU32::new(0),
+            waited: AtomicU64::new(0),
+            opened_at: AtomicU64::new(now.0),
+            answers: watch::Sender::new(!is_open),
+            changed: Notify::new(),
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
+    }
+
+    /// Whether the store answers, now and as it changes.
+    pub(super) fn answers(&self) -> watch::Receiver<bool> {
+        self.answers.subscribe()
+    }
+
+    /// Takes note of an answer.
+    pub(super) fn succeeded(&self) {
+        // A write only when it matters: the line is shared by all cores.
+        if self.failures.load(Ordering::Relaxed) != 0 {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes note of a failure after so long.
+    pub(super) fn failed(
+        &self,
+        why: &Undecided,
+        waited: Duration,
+        now: Timestamp,
+        metrics: &StoreMetrics,
+    ) {
+        let is_late = matches!(why, Undecided::Late);
+        if is_late && waited < TELLING {
+            return;
+        }
+        let waited = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+        self.waited
+            .store(if is_late { waited } else { 0 }, Ordering::Relaxed);
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        self.changed.notify_one();
+        if failures >= ENOUGH && !self.is_open.swap(true, Ordering::Relaxed) {
+            self.opened_at.store(now.0, Ordering::Relaxed);
+            self.answers.send_replace(false);
+            metrics.circuit_opened.increment(1);
+            metrics.answers_since.set(now.0 as f64 / 1e6);
+            warn!(
+                reason = reason(why),
+                "the store does not answer: every rule's choice for that holds"
+            );
+        }
+    }
+
+    /// Has the store asked again.
+    pub(super) fn close(&self, now: Timestamp, metrics: &StoreMetrics) {
+        self.failures.store(0, Ordering::Relaxed);
+        if self.is_open.swap(false, Ordering::Relaxed) {
+            self.answers.send_replace(true);
+            metrics.answers_since.set(now.0 as f64 / 1e6);
+            let opened_at = Timestamp(self.opened_at.load(Ordering::Relaxed));
+            let after_seconds = now.since(opened_at) as f64 / 1e6;
+            info!(after_seconds, "the store answers");
+        }
+    }
+
+    /// How long a probe may take.
+    pub(super) fn patience(&self) -> Duration {
+        match self.waited.load(Ordering::Relaxed) {
+            0 => LONGEST_PROBE,
+            waited => Duration::from_micros(waited).min(LONGEST_PROBE),
+        }
+    }
+
+    /// Waits until it is time for the next probe.
+    pub(super) async fn rest(&self) {
+        if self.is_open() || self.failures.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(BETWEEN_PROBES.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(BETWEEN_LOOKS) => {}
+            () = self.changed.notified() => {}
+        }
+    }
+}
+
+/// A failure with its causes, on one line.
+fn reason(why: &Undecided) -> String {
+    let mut text = why.to_string();
+    let mut cause = std::error::Error::source(why);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// How many failures in a row open the circuit.
+const ENOUGH: u32 = 5;
+/// Whoever waits for less says nothing about the store by giving up.
+const TELLING: Duration = Duration::from_millis(5);
+/// Between two probes of a store that fails, give or take a quarter.
+const BETWEEN_PROBES: Duration = Duration::from_millis(100);
+/// Between two probes of one that answers.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+const LONGEST_PROBE: Duration = Duration::from_secs(1);
