@@ -5,15 +5,19 @@
 
 pub mod near;
 pub mod node;
+mod place;
+mod plain;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::document::node::Kind;
 use crate::document::node::Node;
 use crate::document::node::Scalar;
+use crate::document::place::Place;
 
 /// Something wrong in a document, with its place.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -125,7 +129,7 @@ impl std::error::Error for Faults {}
 pub struct At<'n> {
     node: &'n Node,
     file: Arc<str>,
-    path: String,
+    place: Place<'n>,
 }
 
 impl<'n> At<'n> {
@@ -134,7 +138,7 @@ impl<'n> At<'n> {
         Self {
             node,
             file: Arc::clone(file),
-            path: String::new(),
+            place: Place::ROOT,
         }
     }
 
@@ -143,7 +147,7 @@ impl<'n> At<'n> {
         Fault {
             file: Arc::clone(&self.file),
             line: self.node.line,
-            path: self.path.clone(),
+            path: self.place.to_string(),
             message: message.into(),
         }
     }
@@ -153,9 +157,24 @@ impl<'n> At<'n> {
         &self.file
     }
 
+    /// The node itself.
+    pub fn node(&self) -> &'n Node {
+        self.node
+    }
+
     /// The line of the node, from 1.
     pub fn line(&self) -> usize {
         self.node.line
+    }
+
+    /// Whether the node is a sequence.
+    pub fn is_list(&self) -> bool {
+        matches!(self.node.kind, Kind::Sequence(_))
+    }
+
+    /// Whether the node is YAML's null.
+    pub fn is_null(&self) -> bool {
+        matches!(&self.node.kind, Kind::Scalar(scalar) if scalar.is_null())
     }
 
     /// Whether the node is a mapping.
@@ -169,22 +188,30 @@ impl<'n> At<'n> {
             faults.push(self.expected("a mapping"));
             return None;
         };
-        let mut fields: Vec<(&'n str, At<'n>)> = Vec::with_capacity(entries.len());
-        let mut names = HashSet::new();
+        let above = Rc::new(self.place.clone());
+        let below = |name: &'n str, node: &'n Node| At {
+            node,
+            file: Arc::clone(&self.file),
+            place: Place::key(&above, name),
+        };
+        let mut fields: Vec<(&'n str, &'n Node)> = Vec::with_capacity(entries.len());
+        let mut names = Names::default();
         for (key, value) in entries {
             let Kind::Scalar(name) = &key.kind else {
-                faults.push(self.below("?", key).expected("a string as key"));
+                faults.push(below("?", key).expected("a string as key"));
                 continue;
             };
-            let at = self.below(&name.text, value);
-            if !names.insert(name.text.as_str()) {
-                faults.push(at.fault(format!("key {} stands here twice", quoted(&name.text))));
+            if !names.insert(&name.text) {
+                let name = &name.text;
+                let message = format!("key {} stands here twice", quoted(name));
+                faults.push(below(name, value).fault(message));
                 continue;
             }
-            fields.push((&name.text, at));
+            fields.push((&name.text, value));
         }
         Some(Mapping {
             at: self.clone(),
+            above,
             fields,
             asked: Vec::new(),
         })
@@ -196,10 +223,11 @@ impl<'n> At<'n> {
             faults.push(self.expected("a list"));
             return Vec::new();
         };
+        let above = Rc::new(self.place.clone());
         let item = |(index, node)| Self {
             node,
             file: Arc::clone(&self.file),
-            path: format!("{}[{index}]", self.path),
+            place: Place::item(&above, index),
         };
         items.iter().enumerate().map(item).collect()
     }
@@ -213,6 +241,41 @@ impl<'n> At<'n> {
                 None
             }
         }
+    }
+
+    /// The node as text that every reader of YAML takes for text: in quotes, or neither a number nor
+    /// `true`, `on` and their like.
+    pub fn string(&self, faults: &mut Vec<Fault>) -> Option<&'n str> {
+        let text = self.text(faults)?;
+        let is_plain = matches!(self.node.kind, Kind::Scalar(Scalar { plain: true, .. }));
+        if is_plain && !plain::is_text(text) {
+            let message = format!(
+                "expected a string, found {}: put it in quotes",
+                quoted(text)
+            );
+            faults.push(self.fault(message));
+            return None;
+        }
+        Some(text)
+    }
+
+    /// The node as a whole number from `min` to `max`, which may be negative.
+    pub fn integer(&self, min: i64, max: i64, faults: &mut Vec<Fault>) -> Option<i64> {
+        let number = match &self.node.kind {
+            Kind::Scalar(Scalar { text, plain: true }) => text.parse().ok(),
+            _ => None,
+        };
+        let number = number.filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            let expected = match (min, max) {
+                (i64::MIN, i64::MAX) => "a whole number".to_owned(),
+                (min, i64::MAX) => format!("a whole number of at least {min}"),
+                (i64::MIN, max) => format!("a whole number of at most {max}"),
+                (min, max) => format!("a whole number from {min} to {max}"),
+            };
+            faults.push(self.expected(&expected));
+        }
+        number
     }
 
     /// The node as a whole number from `min` to `max`.
@@ -277,20 +340,6 @@ impl<'n> At<'n> {
         None
     }
 
-    fn below(&self, name: &str, node: &'n Node) -> Self {
-        let name = shortened(name);
-        let path = if self.path.is_empty() {
-            name.into_owned()
-        } else {
-            format!("{}.{name}", self.path)
-        };
-        Self {
-            node,
-            file: Arc::clone(&self.file),
-            path,
-        }
-    }
-
     fn expected(&self, what: &str) -> Fault {
         let found = match &self.node.kind {
             Kind::Scalar(scalar) if scalar.is_null() => "nothing".to_owned(),
@@ -307,7 +356,9 @@ impl<'n> At<'n> {
 #[must_use = "`finish` reports the keys that nobody asked for"]
 pub struct Mapping<'n> {
     at: At<'n>,
-    fields: Vec<(&'n str, At<'n>)>,
+    /// The place of the mapping, for those of its values.
+    above: Rc<Place<'n>>,
+    fields: Vec<(&'n str, &'n Node)>,
     asked: Vec<&'static str>,
 }
 
@@ -320,10 +371,10 @@ impl<'n> Mapping<'n> {
     /// The value of `key`, unless it is absent or null.
     pub fn optional(&mut self, key: &'static str) -> Option<At<'n>> {
         self.asked.push(key);
-        let (_, value) = self.fields.iter().find(|(name, _)| *name == key)?;
-        match &value.node.kind {
+        let (name, value) = self.fields.iter().find(|(name, _)| *name == key)?;
+        match &value.kind {
             Kind::Scalar(scalar) if scalar.is_null() => None,
-            _ => Some(value.clone()),
+            _ => Some(self.below(name, value)),
         }
     }
 
@@ -339,32 +390,75 @@ impl<'n> Mapping<'n> {
     /// Reports `key` as known but not supported yet, when it is there.
     pub fn unsupported(&mut self, key: &'static str, faults: &mut Vec<Fault>) {
         if let Some(found) = self.fields.iter().position(|(name, _)| *name == key) {
-            let (_, at) = self.fields.remove(found);
-            faults.push(at.fault(format!("`{key}` is not supported yet")));
+            let (name, value) = self.fields.remove(found);
+            faults.push(
+                self.below(name, value)
+                    .fault(format!("`{key}` is not supported yet")),
+            );
         }
     }
 
     /// The value of a key that must not be there; it is never named as expected.
     pub fn forbidden(&mut self, key: &str) -> Option<At<'n>> {
         let found = self.fields.iter().position(|(name, _)| *name == key)?;
-        Some(self.fields.remove(found).1)
+        let (name, value) = self.fields.remove(found);
+        Some(self.below(name, value))
     }
 
     /// All keys with their values, for a mapping whose keys are the user's own.
     pub fn into_entries(self) -> impl Iterator<Item = (&'n str, At<'n>)> {
-        self.fields.into_iter()
+        let (above, file) = (self.above, self.at.file);
+        let entry = move |(name, node)| {
+            let place = Place::key(&above, name);
+            let file = Arc::clone(&file);
+            (name, At { node, file, place })
+        };
+        self.fields.into_iter().map(entry)
     }
 
     /// Reports every key that was not asked for.
     pub fn finish(self, faults: &mut Vec<Fault>) {
-        for (name, at) in &self.fields {
+        for (name, value) in &self.fields {
             if !self.asked.contains(name) {
                 let instead = near::instead(name, &self.asked, "expected nothing");
-                faults.push(at.fault(format!("unknown key {}: {instead}", quoted(name))));
+                let message = format!("unknown key {}: {instead}", quoted(name));
+                faults.push(self.below(name, value).fault(message));
             }
         }
     }
+
+    fn below(&self, name: &'n str, node: &'n Node) -> At<'n> {
+        At {
+            node,
+            file: Arc::clone(&self.at.file),
+            place: Place::key(&self.above, name),
+        }
+    }
 }
+
+/// The keys of a mapping so far. Most mappings are so small that looking at all is quickest.
+#[derive(Default)]
+struct Names<'n> {
+    few: Vec<&'n str>,
+    many: HashSet<&'n str>,
+}
+
+impl<'n> Names<'n> {
+    /// Adds a key, unless it is there already.
+    fn insert(&mut self, name: &'n str) -> bool {
+        if self.few.contains(&name) {
+            return false;
+        }
+        if self.few.len() < MAX_FEW {
+            self.few.push(name);
+            return true;
+        }
+        self.many.insert(name)
+    }
+}
+
+/// How many keys are looked at one by one.
+const MAX_FEW: usize = 32;
 
 /// What was written, for a message: in backquotes, and not too much of it.
 pub fn quoted(text: &str) -> String {

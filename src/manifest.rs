@@ -1,7 +1,7 @@
 //! The Kubernetes resources that carry a platform: as types, written and in order.
 //!
-//! Of each resource the types hold what we emit and what the translation to rules needs; a field
-//! that they do not hold is an error when a manifest is read.
+//! Of each resource the types hold what we emit and what the translation to rules needs. When a
+//! manifest is read, its CRD says which other fields it may have.
 
 pub mod backend;
 pub mod burst;
@@ -10,9 +10,12 @@ pub mod emit;
 pub mod explain;
 pub mod filter;
 pub mod gateway;
+mod grpc_route;
+pub mod namespace;
 pub mod read;
 pub mod route;
 pub mod rules;
+mod schema;
 pub mod security_policy;
 pub mod settings;
 pub mod traffic_policy;
@@ -27,6 +30,7 @@ use serde::Serializer;
 use crate::manifest::backend::BackendSpec;
 use crate::manifest::gateway::GatewayClassSpec;
 use crate::manifest::gateway::GatewaySpec;
+use crate::manifest::namespace::NamespaceSpec;
 use crate::manifest::route::HttpRouteSpec;
 use crate::manifest::security_policy::SecurityPolicySpec;
 use crate::manifest::traffic_policy::BackendTrafficPolicySpec;
@@ -41,7 +45,10 @@ pub enum Manifest {
     Gateway(Object<GatewaySpec>),
     /// Where requests go.
     Backend(Object<BackendSpec>),
-    /// Which requests go where.
+    /// What belongs together; it is read only.
+    Namespace(Object<NamespaceSpec>),
+    /// Which requests go where. A `GRPCRoute` is here too, as the `HTTPRoute` that Envoy Gateway makes
+    /// of it; its kind tells it.
     HttpRoute(Object<HttpRouteSpec>),
     /// Who may call.
     SecurityPolicy(Object<SecurityPolicySpec>),
@@ -113,6 +120,7 @@ impl Manifest {
             Self::Gateway(object) => &object.kind,
             Self::Backend(object) => &object.kind,
             Self::HttpRoute(object) => &object.kind,
+            Self::Namespace(object) => &object.kind,
             Self::SecurityPolicy(object) => &object.kind,
             Self::BackendTrafficPolicy(object) => &object.kind,
         }
@@ -125,6 +133,7 @@ impl Manifest {
             Self::Gateway(object) => &object.metadata,
             Self::Backend(object) => &object.metadata,
             Self::HttpRoute(object) => &object.metadata,
+            Self::Namespace(object) => &object.metadata,
             Self::SecurityPolicy(object) => &object.metadata,
             Self::BackendTrafficPolicy(object) => &object.metadata,
         }
@@ -139,6 +148,7 @@ impl Manifest {
             Self::HttpRoute(_) => 3,
             Self::SecurityPolicy(_) => 4,
             Self::BackendTrafficPolicy(_) => 5,
+            Self::Namespace(_) => 6,
         };
         let metadata = self.metadata();
         (kind, metadata.namespace(), &metadata.name)
@@ -160,6 +170,7 @@ impl Serialize for Manifest {
             Self::Gateway(object) => object.serialize(serializer),
             Self::Backend(object) => object.serialize(serializer),
             Self::HttpRoute(object) => object.serialize(serializer),
+            Self::Namespace(object) => object.serialize(serializer),
             Self::SecurityPolicy(object) => object.serialize(serializer),
             Self::BackendTrafficPolicy(object) => object.serialize(serializer),
         }
@@ -221,20 +232,24 @@ pub fn write(manifests: &[Manifest]) -> String {
     let mut text = String::new();
     for manifest in manifests {
         text.push_str("---\n");
-        text.push_str(&write_one(manifest));
+        write_to(&mut text, manifest);
     }
     text
 }
 
 /// Writes a manifest as one YAML document, without a `---`.
 pub fn write_one(manifest: &Manifest) -> String {
+    let mut text = String::new();
+    write_to(&mut text, manifest);
+    text
+}
+
+fn write_to(text: &mut String, manifest: &Manifest) {
     let options = serde_saphyr::ser_options! {
         prefer_block_scalars: false,
     };
-    let mut text = String::new();
-    serde_saphyr::to_fmt_writer_with_options(&mut text, manifest, options)
+    serde_saphyr::to_fmt_writer_with_options(text, manifest, options)
         .expect("a manifest holds nothing but strings, numbers, lists and maps with string keys");
-    text
 }
 
 #[cfg(test)]

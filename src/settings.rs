@@ -69,7 +69,7 @@ pub struct Serve {
     )]
     pub rules: Vec<PathBuf>,
 
-    /// A platform document, or a directory with some; may be given several times
+    /// Platform documents or Kubernetes manifests, in a file or a directory; may be given several times
     #[arg(
         long,
         env = "SLIDEGATE_PLATFORM",

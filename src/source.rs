@@ -13,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::document::Fault;
 use crate::document::Faults;
-use crate::manifest::Manifest;
 use crate::metrics::SourceMetrics;
 use crate::rule::Domain;
 use crate::rule::document;
 use crate::shutdown::TaskError;
 use crate::source::change::Changes;
+use crate::source::documents::Deployed;
 use crate::source::documents::Documents;
 use crate::source::documents::Form;
 use crate::source::documents::Loaded;
@@ -29,7 +29,7 @@ use crate::source::file::File;
 pub struct Sources {
     /// Files and directories of rules.
     pub rules: Vec<PathBuf>,
-    /// Files and directories of platform documents.
+    /// Files and directories of platform documents or manifests.
     pub platform: Vec<PathBuf>,
     /// The namespace of the platform's manifests.
     pub namespace: String,
@@ -41,7 +41,8 @@ pub struct Sources {
 ///
 /// Every fault of every file. Two domains of one name are a fault, wherever they stand.
 pub fn load(sources: &Sources) -> Result<Vec<Domain>, Faults> {
-    Contents::read(sources).domains(&sources.namespace)
+    let loaded = Contents::read(sources).load(&sources.namespace)?;
+    Ok(loaded.domains)
 }
 
 /// Reads files and directories in which rules, platform documents and manifests may be mixed.
@@ -72,15 +73,6 @@ pub fn derived(files: &[File], namespace: &str) -> Result<Loaded, Faults> {
     documents.load(namespace)
 }
 
-/// What platform documents or manifests come to in a cluster.
-#[derive(Clone, Debug)]
-pub struct Deployed {
-    /// The manifests.
-    pub manifests: Vec<Manifest>,
-    /// The rules that follow.
-    pub domains: Vec<Domain>,
-}
-
 /// The manifests that documents are or become, and the rules that follow.
 ///
 /// # Errors
@@ -91,9 +83,7 @@ pub fn deployed(files: &[File], namespace: &str) -> Result<Deployed, Faults> {
     for file in files {
         documents.add(file, Form::of_resource);
     }
-    let manifests = documents.manifests(namespace)?;
-    let domains = documents.domains(namespace)?;
-    Ok(Deployed { manifests, domains })
+    documents.deployed(namespace)
 }
 
 /// Applies the rules now and after each change, until told to stop.
@@ -158,7 +148,7 @@ struct Look {
     changes: Changes,
     contents: Contents,
     /// The rules, unless nothing has changed since the last look.
-    outcome: Option<Result<Vec<Domain>, Faults>>,
+    outcome: Option<Result<Loaded, Faults>>,
 }
 
 impl Look {
@@ -175,7 +165,7 @@ impl Look {
             contents = Contents::read(sources);
         }
         let is_new = last != Some(&contents);
-        let outcome = is_new.then(|| contents.domains(&sources.namespace));
+        let outcome = is_new.then(|| contents.load(&sources.namespace));
         Self {
             changes,
             contents,
@@ -205,25 +195,30 @@ impl Contents {
         }
     }
 
-    fn domains(&self, namespace: &str) -> Result<Vec<Domain>, Faults> {
+    fn load(&self, namespace: &str) -> Result<Loaded, Faults> {
         let mut documents = Documents::new(self.unread.clone());
         for file in &self.rules {
             documents.add(file, |_| Form::Rules);
         }
         for file in &self.platform {
-            documents.add(file, |_| Form::Platform);
+            documents.add(file, Form::of_resource);
         }
-        documents.domains(namespace)
+        documents.load(namespace)
     }
 }
 
 fn put_in_force(
-    outcome: Result<Vec<Domain>, Faults>,
+    outcome: Result<Loaded, Faults>,
     apply: impl Fn(Vec<Domain>),
     metrics: &SourceMetrics,
 ) {
     match outcome {
-        Ok(domains) => {
+        Ok(Loaded {
+            domains, warnings, ..
+        }) => {
+            for warning in &warnings {
+                tracing::warn!("{warning}");
+            }
             let (n_domains, n_rules) = (domains.len(), document::count(&domains));
             apply(domains);
             metrics.loaded.increment(1);

@@ -20,9 +20,22 @@ pub fn run(
     errors: &mut impl Write,
 ) -> Result<(), TaskError> {
     match source::load_mixed(&settings.paths, &settings.namespace) {
-        Ok(Loaded { domains, warnings }) => {
+        Ok(Loaded {
+            domains,
+            warnings,
+            passed_over,
+        }) => {
             for warning in &warnings {
                 writeln!(errors, "warning: {warning}")?;
+            }
+            if !passed_over.is_empty() {
+                let kinds = passed_over.iter();
+                let kinds: Vec<String> = kinds.map(|(kind, n)| format!("{n} {kind}")).collect();
+                let kinds = kinds.join(", ");
+                writeln!(
+                    errors,
+                    "passed over: {kinds}, which decide nothing about limits"
+                )?;
             }
             let n_domains = count(domains.len(), "domain");
             let n_rules = count(document::count(&domains), "limit");

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::iter;
 use std::sync::Arc;
 
 use granit_parser::Event;
@@ -50,28 +51,54 @@ impl Scalar {
 
 /// Reads a YAML stream: one node a document, documents without content left out.
 ///
+/// # Errors
+///
+/// As for [`stream`].
+pub fn parse(file: &Arc<str>, text: &str) -> Result<Vec<Node>, Fault> {
+    stream(file, text).collect()
+}
+
+/// Reads a YAML stream document by document, those without content left out.
+///
 /// Anchors, aliases and merge keys (`<<`) are resolved. What a stream may come to is bounded:
 /// [`MAX_BYTES`] and [`MAX_DEPTH`], with aliases counted as often as they are used.
 ///
 /// # Errors
 ///
-/// One fault, at the place where the text stops being YAML.
-pub fn parse(file: &Arc<str>, text: &str) -> Result<Vec<Node>, Fault> {
-    let fault = |line: usize, message: String| Fault {
+/// One fault, at the place where the text stops being YAML; then the stream ends.
+pub fn stream<'t>(
+    file: &'t Arc<str>,
+    text: &'t str,
+) -> impl Iterator<Item = Result<Node, Fault>> + use<'t> {
+    let fault = move |line: usize, message: String| Fault {
         file: Arc::clone(file),
         line,
         path: String::new(),
         message,
     };
-    let mut reader = Reader::default();
-    for event in Parser::new_from_str(text) {
-        let (event, span) = event
-            .map_err(|error| fault(error.marker().line(), format!("not YAML: {}", error.info())))?;
-        reader.line = span.start.line();
-        let taken = reader.event(event);
-        taken.map_err(|message| fault(reader.line, message))?;
-    }
-    Ok(reader.documents)
+    let mut events = Parser::new_from_str(text);
+    let mut reader = Some(Reader::default());
+    iter::from_fn(move || {
+        let open = reader.as_mut()?;
+        let failed = loop {
+            let (event, span) = match events.next()? {
+                Ok(event) => event,
+                Err(error) => {
+                    let message = format!("not YAML: {}", error.info());
+                    break fault(error.marker().line(), message);
+                }
+            };
+            open.line = span.start.line();
+            if let Err(message) = open.event(event) {
+                break fault(open.line, message);
+            }
+            if let Some(document) = open.document.take() {
+                return Some(Ok(document));
+            }
+        };
+        reader = None;
+        Some(Err(failed))
+    })
 }
 
 /// How large a stream may be in memory.
@@ -82,7 +109,8 @@ pub const MAX_DEPTH: usize = 100;
 
 #[derive(Default)]
 struct Reader {
-    documents: Vec<Node>,
+    /// A document whose end has been read.
+    document: Option<Node>,
     /// Where it reads, or what it refuses.
     line: usize,
     open: Vec<Open>,
@@ -175,7 +203,7 @@ impl Reader {
                 // An alias may not cross into the next document.
                 self.anchors.clear();
                 let is_empty = matches!(&node.kind, Kind::Scalar(scalar) if scalar.is_null());
-                self.documents.extend((!is_empty).then_some(node));
+                self.document = (!is_empty).then_some(node);
             }
             Some(Collection::Sequence(items)) => items.push(node),
             Some(Collection::Mapping { entries, key }) => match key.take() {

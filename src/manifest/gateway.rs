@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::manifest::GATEWAY_API;
 use crate::manifest::Spec;
+use crate::manifest::namespace::LabelSelector;
 
 /// Whose gateways are meant.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -103,6 +104,20 @@ pub struct AllowedRoutes {
     /// From which namespaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<RouteNamespaces>,
+    /// Of which kinds; none means those that suit the protocol.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<RouteKind>,
+}
+
+/// A kind of route.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteKind {
+    /// The API group; none means that of `HTTPRoute`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The kind.
+    pub kind: String,
 }
 
 /// From which namespaces routes may attach.
@@ -112,6 +127,9 @@ pub struct RouteNamespaces {
     /// Whose; none means the gateway's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<FromNamespaces>,
+    /// Their labels, where these decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
 }
 
 /// A choice of namespaces.

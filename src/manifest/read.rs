@@ -1,14 +1,32 @@
-//! YAML text → manifests; an unknown kind or field is a fault with its place.
+//! YAML documents → manifests, with every fault that the CRDs see in them.
+//!
+//! A manifest of a kind that decides nothing about limits is passed over; one of a kind that nobody
+//! knows in the groups that we read is a fault.
 
+mod typed;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::document::At;
 use crate::document::Fault;
 use crate::document::Faults;
-use crate::manifest::ENVOY_GATEWAY;
-use crate::manifest::GATEWAY_API;
+use crate::document::Mapping;
+use crate::document::near;
+use crate::document::node;
+use crate::document::node::Node;
+use crate::document::quoted;
 use crate::manifest::Manifest;
+use crate::manifest::Object;
+use crate::manifest::grpc_route::GrpcRouteSpec;
+use crate::manifest::namespace;
+use crate::manifest::read::typed::typed;
+use crate::manifest::route::HttpRouteSpec;
+use crate::manifest::schema;
+use crate::manifest::traffic_policy::BackendTrafficPolicySpec;
+use crate::manifest::traffic_policy::TargetRef;
 
 /// A manifest with where it stands.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -21,165 +39,247 @@ pub struct Placed {
     pub manifest: Manifest,
 }
 
+/// What documents hold.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Found {
+    /// The manifests that decide about limits, or about what has them.
+    pub manifests: Vec<Placed>,
+    /// Those that may change what the others say, and are not looked at.
+    pub unread: Vec<Fault>,
+    /// How many there were of kinds that decide nothing.
+    pub passed_over: BTreeMap<String, usize>,
+}
+
 /// Reads a stream of manifests.
 ///
 /// # Errors
 ///
-/// The first fault of each document that is no manifest of a kind that we know.
+/// Every fault of every document.
 pub fn read(file: &Arc<str>, text: &str) -> Result<Vec<Manifest>, Faults> {
-    let placed = read_some(file, text, |_| true)?;
-    Ok(placed.into_iter().map(|placed| placed.manifest).collect())
-}
-
-/// Reads the manifests of a stream with other documents, which have no `apiVersion`.
-///
-/// # Errors
-///
-/// As for [`read`].
-pub fn placed(file: &Arc<str>, text: &str) -> Result<Vec<Placed>, Faults> {
-    read_some(file, text, |document| {
-        let mark: Result<Option<Mark>, _> = document.typed();
-        matches!(
-            mark,
-            Ok(Some(Mark {
-                api_version: Some(_)
-            }))
-        )
-    })
-}
-
-fn read_some(
-    file: &Arc<str>,
-    text: &str,
-    is_meant: impl Fn(&Document<'_>) -> bool,
-) -> Result<Vec<Placed>, Faults> {
-    let (mut placed, mut faults) = (Vec::new(), Vec::new());
-    for document in documents(text).into_iter().filter(is_meant) {
-        let fault = |line: usize, message: String| Fault {
-            file: Arc::clone(file),
-            line: document.first_line + line.saturating_sub(1),
-            path: String::new(),
-            message,
-        };
-        match document.manifest() {
-            Ok(manifest) => placed.extend(manifest.map(|manifest| Placed {
-                file: Arc::clone(file),
-                line: document.first_line + document.lines_before_content(),
-                manifest,
-            })),
-            Err(Unreadable::Unknown { api_version, kind }) => {
-                let message = format!("a manifest of unknown kind `{kind}` of `{api_version}`");
-                faults.push(fault(1, message));
-            }
-            Err(Unreadable::Yaml(error)) => {
-                let (line, message) = place(&error);
-                faults.push(fault(line, message));
-            }
+    let (mut found, mut faults) = (Found::default(), Vec::new());
+    for document in node::stream(file, text) {
+        match document {
+            Ok(document) => found.add(file, &document, &mut faults),
+            Err(fault) => faults.push(fault),
         }
     }
-    Faults::none_or(faults, placed)
+    let manifests = found.manifests.into_iter();
+    Faults::none_or(faults, manifests.map(|placed| placed.manifest).collect())
 }
 
-/// The line of an error in its document, and the message without it.
-fn place(error: &serde_saphyr::Error) -> (usize, String) {
-    let message = error.without_snippet().to_string();
-    let Some(location) = error.location() else {
-        return (1, message);
-    };
-    let (line, column) = (location.line(), location.column());
-    let place = format!(" at line {line}, column {column}");
-    let message = message.strip_suffix(&place).unwrap_or(&message).to_owned();
-    (usize::try_from(line).unwrap_or(usize::MAX), message)
-}
+// === impl Found ===
 
-/// A document of a stream.
-struct Document<'t> {
-    first_line: usize,
-    text: &'t str,
-}
-
-/// What says how to read the rest of a manifest.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Header {
-    api_version: String,
-    kind: String,
-}
-
-/// What tells a manifest from other documents.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Mark {
-    api_version: Option<serde::de::IgnoredAny>,
-}
-
-/// Why a document is no manifest.
-enum Unreadable {
-    Unknown { api_version: String, kind: String },
-    Yaml(serde_saphyr::Error),
-}
-
-impl From<serde_saphyr::Error> for Unreadable {
-    fn from(error: serde_saphyr::Error) -> Self {
-        Self::Yaml(error)
+impl Found {
+    /// Adds what a document is, or what a `List` holds.
+    pub fn add(&mut self, file: &Arc<str>, document: &Node, faults: &mut Vec<Fault>) {
+        self.add_at(&At::root(file, document), faults);
     }
-}
 
-impl<'t> Document<'t> {
-    /// The manifest, unless the document is empty.
-    fn manifest(&self) -> Result<Option<Manifest>, Unreadable> {
-        let Some(Header { api_version, kind }) = self.typed()? else {
-            return Ok(None);
+    fn add_at(&mut self, at: &At<'_>, faults: &mut Vec<Fault>) {
+        let Some(mut fields) = at.mapping(faults) else {
+            return;
         };
-        let manifest = match (api_version.as_str(), kind.as_str()) {
-            (GATEWAY_API, "GatewayClass") => Manifest::GatewayClass(self.typed()?),
-            (GATEWAY_API, "Gateway") => Manifest::Gateway(self.typed()?),
-            (GATEWAY_API, "HTTPRoute") => Manifest::HttpRoute(self.typed()?),
-            (ENVOY_GATEWAY, "Backend") => Manifest::Backend(self.typed()?),
-            (ENVOY_GATEWAY, "BackendTrafficPolicy") => {
-                Manifest::BackendTrafficPolicy(self.typed()?)
+        let version = fields.required("apiVersion", faults);
+        let version_text = version.as_ref().and_then(|at| at.string(faults));
+        let kind = fields.required("kind", faults);
+        let kind_text = kind.as_ref().and_then(|at| at.string(faults));
+        let (Some(version), Some(version_at), Some(kind), Some(kind_at)) =
+            (version_text, version, kind_text, kind)
+        else {
+            return;
+        };
+        let (group, version) = version.rsplit_once('/').unwrap_or(("", version));
+        let Some(known) = GROUPS.iter().find(|known| known.name == group) else {
+            match (group, kind) {
+                ("", "List") => self.add_items(&mut fields, faults),
+                ("", "Namespace") => self.push(at, namespace::read(fields, faults)),
+                _ => *self.passed_over.entry(kind.to_owned()).or_default() += 1,
             }
-            (ENVOY_GATEWAY, "SecurityPolicy") => Manifest::SecurityPolicy(self.typed()?),
-            _ => return Err(Unreadable::Unknown { api_version, kind }),
+            return;
         };
-        Ok(Some(manifest))
+        if let Some((_, reason)) = known.unread.iter().find(|(name, _)| *name == kind) {
+            match reason {
+                Some(reason) => self.unread.push(at.fault(format!(
+                    "a manifest of kind `{kind}` is not looked at: {reason}"
+                ))),
+                None => *self.passed_over.entry(kind.to_owned()).or_default() += 1,
+            }
+            return;
+        }
+        let Some((_, of_kind)) = known.read.iter().find(|(name, _)| *name == kind) else {
+            let read = known.read.iter().map(|(name, _)| *name);
+            let names: Vec<&str> = read
+                .chain(known.unread.iter().map(|(name, _)| *name))
+                .collect();
+            let instead = near::instead(kind, &names, "");
+            let kind = quoted(kind);
+            faults.push(kind_at.fault(format!("unknown kind {kind} of {group}: {instead}")));
+            return;
+        };
+        if !known.versions.contains(&version) {
+            let expected = known.versions.join(" or ");
+            let version = quoted(version);
+            let message = format!("unknown version {version} of {group}: expected {expected}");
+            faults.push(version_at.fault(message));
+            return;
+        }
+        let n_faults = faults.len();
+        let manifest = of_kind(at, fields, faults);
+        if faults.len() == n_faults {
+            self.push(at, manifest);
+        }
     }
 
-    /// How many lines with markers and comments it begins with.
-    fn lines_before_content(&self) -> usize {
-        let is_before = |line: &&str| {
-            let line = line.trim_end();
-            line.is_empty() || line == "---" || line.starts_with('#')
-        };
-        self.text.lines().take_while(is_before).count()
+    fn add_items(&mut self, fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) {
+        let items = fields.required("items", faults);
+        for at in items
+            .iter()
+            .flat_map(|at| at.items(&mut *faults))
+            .collect::<Vec<_>>()
+        {
+            self.add_at(&at, faults);
+        }
     }
 
-    fn typed<T: Deserialize<'t>>(&self) -> Result<T, serde_saphyr::Error> {
-        serde_saphyr::from_str(self.text)
+    fn push(&mut self, at: &At<'_>, manifest: Option<Manifest>) {
+        self.manifests.extend(manifest.map(|manifest| Placed {
+            file: Arc::clone(at.file()),
+            line: at.line(),
+            manifest,
+        }));
     }
 }
 
-/// The documents of a stream, each with its markers.
-fn documents(text: &str) -> Vec<Document<'_>> {
-    let mut documents = Vec::new();
-    let (mut begin, mut first_line, mut end) = (0, 1, 0);
-    for (index, line) in text.split_inclusive('\n').enumerate() {
-        // No scalar can hold such a line: YAML takes it for a marker wherever it stands.
-        let is_marker = line
-            .strip_prefix("---")
-            .is_some_and(|rest| rest.trim_start().len() < rest.len());
-        if is_marker && end > begin {
-            documents.push(Document {
-                first_line,
-                text: &text[begin..end],
+/// An API group whose kinds are known.
+struct Group {
+    name: &'static str,
+    versions: &'static [&'static str],
+    /// The kinds that are read, each with how.
+    read: &'static [(&'static str, Read)],
+    /// The kinds that are not, each with what it may change.
+    unread: &'static [(&'static str, Option<&'static str>)],
+}
+
+type Read = fn(&At<'_>, Mapping<'_>, &mut Vec<Fault>) -> Option<Manifest>;
+
+const GROUPS: &[Group] = &[
+    Group {
+        name: "gateway.networking.k8s.io",
+        versions: &["v1", "v1beta1"],
+        read: &[
+            ("GatewayClass", |at, fields, faults| {
+                object(at, &schema::GATEWAY_CLASS, fields, faults).map(Manifest::GatewayClass)
+            }),
+            ("Gateway", |at, fields, faults| {
+                object(at, &schema::GATEWAY, fields, faults).map(Manifest::Gateway)
+            }),
+            ("HTTPRoute", |at, fields, faults| {
+                object(at, &schema::HTTP_ROUTE, fields, faults).map(Manifest::HttpRoute)
+            }),
+            ("GRPCRoute", |at, fields, faults| {
+                let route: Object<GrpcRouteSpec> = object(at, &schema::GRPC_ROUTE, fields, faults)?;
+                Some(Manifest::HttpRoute(Object {
+                    api_version: route.api_version,
+                    kind: route.kind,
+                    metadata: route.metadata,
+                    spec: HttpRouteSpec::from(route.spec),
+                }))
+            }),
+        ],
+        unread: &[
+            ("BackendTLSPolicy", None),
+            (
+                "ListenerSet",
+                Some("limits of routes at its listeners are missing"),
+            ),
+            ("ReferenceGrant", None),
+            ("TCPRoute", None),
+            ("TLSRoute", None),
+            ("UDPRoute", None),
+        ],
+    },
+    Group {
+        name: "gateway.envoyproxy.io",
+        versions: &["v1alpha1"],
+        read: &[
+            ("Backend", |at, fields, faults| {
+                object(at, &schema::BACKEND, fields, faults).map(Manifest::Backend)
+            }),
+            ("BackendTrafficPolicy", traffic_policy),
+            ("SecurityPolicy", |at, fields, faults| {
+                object(at, &schema::SECURITY_POLICY, fields, faults).map(Manifest::SecurityPolicy)
+            }),
+        ],
+        unread: &[
+            (
+                "ClientTrafficPolicy",
+                Some(
+                    "it can switch the headers of limits off, and decide which address a client has",
+                ),
+            ),
+            ("EnvoyExtensionPolicy", None),
+            ("EnvoyGateway", None),
+            (
+                "EnvoyPatchPolicy",
+                Some("it can change anything that Envoy does"),
+            ),
+            (
+                "EnvoyProxy",
+                Some("it can change the order of routes and of filters"),
+            ),
+            (
+                "HTTPRouteFilter",
+                Some("it can let a rule match fewer requests, or answer them itself"),
+            ),
+        ],
+    },
+];
+
+/// A manifest as the type of its kind, once the schema has nothing against it.
+fn object<'n, S: Deserialize<'n>>(
+    at: &At<'n>,
+    schema: &schema::Schema,
+    fields: Mapping<'n>,
+    faults: &mut Vec<Fault>,
+) -> Option<Object<S>> {
+    let n_faults = faults.len();
+    schema::check(schema, fields, faults);
+    if faults.len() > n_faults {
+        return None;
+    }
+    match typed(at.node()) {
+        Ok(object) => Some(object),
+        Err(error) => {
+            let path: Vec<_> = error.path.into_iter().rev().collect();
+            faults.push(Fault {
+                file: Arc::clone(at.file()),
+                line: error.line.max(at.line()),
+                path: path.join(".").replace(".[", "["),
+                message: error.message,
             });
-            (begin, first_line) = (end, index + 1);
+            None
         }
-        end += line.len();
     }
-    documents.push(Document {
-        first_line,
-        text: &text[begin..],
-    });
-    documents
+}
+
+fn traffic_policy<'n>(
+    at: &At<'n>,
+    fields: Mapping<'n>,
+    faults: &mut Vec<Fault>,
+) -> Option<Manifest> {
+    let mut policy: Object<BackendTrafficPolicySpec> =
+        object(at, &schema::BACKEND_TRAFFIC_POLICY, fields, faults)?;
+    let spec = at.mapping(faults)?.optional("spec")?;
+    let mut spec = spec.mapping(faults)?;
+    // The older form, of one target.
+    if let Some(target) = spec.optional("targetRef") {
+        match typed::<TargetRef>(target.node()) {
+            Ok(target) => policy.spec.target_refs.push(target),
+            Err(error) => faults.push(target.fault(error.message)),
+        }
+    }
+    if let Some(selectors) = spec.optional("targetSelectors") {
+        faults.push(selectors.fault("targets selected by label are not supported yet"));
+    }
+    Some(Manifest::BackendTrafficPolicy(policy))
 }

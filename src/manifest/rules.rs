@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use crate::manifest::Manifest;
 use crate::manifest::Metadata;
 use crate::manifest::Object;
+use crate::manifest::grpc_route;
 use crate::manifest::route::HttpRouteSpec;
 use crate::manifest::rules::attachment::Attachment;
 use crate::manifest::rules::attachment::Gateways;
@@ -99,7 +100,15 @@ pub(in crate::manifest) fn bucket(
 ) -> String {
     let (namespace, name) = identity(&route.metadata);
     let hostname = hostname.replace('.', "_");
-    format!("httproute/{namespace}/{name}/rule/{rule}/match/{matched}/{hostname}")
+    let kind = route.kind.to_ascii_lowercase();
+    // Without matches the API server puts one into an `HTTPRoute`, for the prefix `/`, and none into
+    // a `GRPCRoute`.
+    let is_all = route.kind == grpc_route::KIND && route.spec.rules[rule].matches.is_empty();
+    let matched = match is_all {
+        true => "-1".to_owned(),
+        false => matched.to_string(),
+    };
+    format!("{kind}/{namespace}/{name}/rule/{rule}/match/{matched}/{hostname}")
 }
 
 /// The buckets of each domain, each with what is below it.
@@ -140,7 +149,6 @@ impl Domains {
                 continue;
             }
             let domain = self.0.entry(attachment.domain()).or_default();
-            // Without matches the API server puts in one for the prefix `/`.
             for matched in 0..rule.matches.len().max(1) {
                 for hostname in &attachment.hostnames {
                     domain.insert(bucket(route, index, matched, hostname), own.clone());

@@ -1,5 +1,6 @@
 //! Files of either form → the domains that they come to together.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::document::Fault;
@@ -8,7 +9,8 @@ use crate::document::node;
 use crate::document::node::Kind;
 use crate::document::node::Node;
 use crate::manifest::Manifest;
-use crate::manifest::read;
+use crate::manifest::read::Found;
+use crate::platform::Platform;
 use crate::rule::Domain;
 use crate::rule::document;
 use crate::rule::document::Placed;
@@ -21,7 +23,7 @@ use crate::source::platform;
 pub struct Documents {
     rules: Vec<(Arc<str>, Vec<Node>)>,
     platform: Vec<(Arc<str>, Vec<Node>)>,
-    manifests: Vec<read::Placed>,
+    manifests: Found,
     /// What could not be read.
     unread: Vec<Fault>,
 }
@@ -44,6 +46,19 @@ pub struct Loaded {
     pub domains: Vec<Domain>,
     /// What Envoy Gateway does with the manifests without a word.
     pub warnings: Vec<Fault>,
+    /// How many manifests there are of kinds that decide nothing about limits.
+    pub passed_over: BTreeMap<String, usize>,
+}
+
+/// What platform documents or manifests come to in a cluster.
+#[derive(Clone, Debug)]
+pub struct Deployed {
+    /// The platform, unless there are manifests.
+    pub platform: Option<Platform>,
+    /// The manifests that it becomes, or that there are.
+    pub manifests: Vec<Manifest>,
+    /// The rules that follow.
+    pub domains: Vec<Domain>,
 }
 
 impl Form {
@@ -82,47 +97,39 @@ impl Documents {
         Self {
             rules: Vec::new(),
             platform: Vec::new(),
-            manifests: Vec::new(),
+            manifests: Found::default(),
             unread,
         }
     }
 
     /// Adds the documents of a file, each in its form.
     pub fn add(&mut self, file: &File, form: impl Fn(&Node) -> Form) {
-        let documents = match node::parse(&file.name, &file.text) {
-            Ok(documents) => documents,
-            Err(fault) => {
-                self.unread.push(fault);
-                return;
-            }
-        };
-        let (mut rules, mut platform, mut has_manifests) = (Vec::new(), Vec::new(), false);
-        for document in documents {
-            match form(&document) {
-                Form::Manifest => has_manifests = true,
-                Form::Platform => platform.push(document),
-                Form::Rules => rules.push(document),
-            }
-        }
-        if has_manifests {
-            match read::placed(&file.name, &file.text) {
-                Ok(manifests) => self.manifests.extend(manifests),
-                Err(faults) => self.unread.extend(faults),
+        let (mut rules, mut platform) = (Vec::new(), Vec::new());
+        for document in node::stream(&file.name, &file.text) {
+            match document {
+                Err(fault) => self.unread.push(fault),
+                Ok(document) => match form(&document) {
+                    Form::Manifest => {
+                        self.manifests.add(&file.name, &document, &mut self.unread);
+                    }
+                    Form::Platform => platform.push(document),
+                    Form::Rules => rules.push(document),
+                },
             }
         }
         self.rules.push((Arc::clone(&file.name), rules));
         self.platform.push((Arc::clone(&file.name), platform));
     }
 
-    /// The manifests that the documents are, or those that they become.
+    /// What the documents come to in a cluster.
     ///
     /// # Errors
     ///
-    /// Every fault, or that there are both.
-    pub fn manifests(&self, namespace: &str) -> Result<Vec<Manifest>, Faults> {
-        Faults::none_or(self.unread.clone(), ())?;
+    /// Every fault, or that there are platform documents as well as manifests.
+    pub fn deployed(self, namespace: &str) -> Result<Deployed, Faults> {
+        Faults::none_or(self.unread, ())?;
         let has_platform = self.platform.iter().any(|(_, nodes)| !nodes.is_empty());
-        match self.manifests.first() {
+        match self.manifests.manifests.first() {
             Some(first) if has_platform => Err(Faults::from(Fault {
                 file: Arc::clone(&first.file),
                 line: first.line,
@@ -130,18 +137,16 @@ impl Documents {
                 message: "a manifest beside platform documents: expected one or the other"
                     .to_owned(),
             })),
-            Some(_) => Ok(manifests::distinct(self.manifests.clone())?.0),
-            None => platform::emitted(&self.platform, namespace),
+            Some(_) => {
+                let derived = manifests::derive(self.manifests)?;
+                Ok(Deployed {
+                    platform: None,
+                    manifests: derived.manifests,
+                    domains: derived.domains,
+                })
+            }
+            None => platform::deployed(self.platform, namespace),
         }
-    }
-
-    /// The rules of all documents together.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Documents::load`].
-    pub fn domains(self, namespace: &str) -> Result<Vec<Domain>, Faults> {
-        self.load(namespace).map(|loaded| loaded.domains)
     }
 
     /// What all documents come to. A platform and manifests beside it are looked at apart.
@@ -157,20 +162,22 @@ impl Documents {
         let is_whole = faults.is_empty();
         let has_platform = self.platform.iter().any(|(_, nodes)| !nodes.is_empty());
         if has_platform && is_whole {
-            match platform::derive(&self.platform, namespace) {
-                Ok(domains) => {
+            match platform::deployed(self.platform, namespace) {
+                Ok(deployed) => {
                     let derived = |domain| derived(domain, "the platform documents");
-                    placed.extend(domains.into_iter().map(derived));
+                    placed.extend(deployed.domains.into_iter().map(derived));
                 }
                 Err(refused) => faults.extend(refused),
             }
         }
-        if !self.manifests.is_empty() && is_whole {
+        let mut passed_over = BTreeMap::new();
+        if is_whole {
             match manifests::derive(self.manifests) {
-                Ok(loaded) => {
+                Ok(found) => {
                     let derived = |domain| derived(domain, "the manifests");
-                    placed.extend(loaded.domains.into_iter().map(derived));
-                    warnings = loaded.warnings;
+                    placed.extend(found.domains.into_iter().map(derived));
+                    warnings = found.warnings;
+                    passed_over = found.passed_over;
                 }
                 Err(refused) => faults.extend(refused),
             }
@@ -179,7 +186,14 @@ impl Documents {
             placed.extend(document::domains(file, documents, &mut faults));
         }
         let domains = document::distinct(placed, &mut faults);
-        Faults::none_or(faults, Loaded { domains, warnings })
+        Faults::none_or(
+            faults,
+            Loaded {
+                domains,
+                warnings,
+                passed_over,
+            },
+        )
     }
 }
 

@@ -13,26 +13,35 @@ use crate::manifest::emit;
 use crate::manifest::rules;
 use crate::platform::Platform;
 use crate::platform::document;
-use crate::rule::Domain;
+use crate::source::documents::Deployed;
 use crate::source::file::File;
 
-/// The rules that Envoy Gateway derives from a platform.
+/// What a platform comes to in a cluster.
 ///
 /// # Errors
 ///
 /// Every fault of the documents.
-pub fn derive(documents: &[(Arc<str>, Vec<Node>)], namespace: &str) -> Result<Vec<Domain>, Faults> {
-    let (platform, namespace) = read(documents, namespace)?;
-    match rules::domains(&emit::manifests(&platform, &namespace)) {
+pub fn deployed(
+    documents: Vec<(Arc<str>, Vec<Node>)>,
+    namespace: &str,
+) -> Result<Deployed, Faults> {
+    let (platform, namespace) = read(&documents, namespace)?;
+    drop(documents);
+    let manifests = emit::manifests(&platform, &namespace);
+    match rules::domains(&manifests) {
         Ok(mut domains) => {
             Bursts::of(&platform, &namespace).add_to(&mut domains);
-            Ok(domains)
+            Ok(Deployed {
+                platform: Some(platform),
+                manifests,
+                domains,
+            })
         }
         Err(errors) => {
             let faults = errors
                 .into_iter()
                 .map(|error| of("manifests", error.to_string()));
-            Faults::none_or(faults.collect(), Vec::new())
+            Err(Faults::none_or(faults.collect(), ()).expect_err("there is an error"))
         }
     }
 }
@@ -45,19 +54,9 @@ pub fn derive(documents: &[(Arc<str>, Vec<Node>)], namespace: &str) -> Result<Ve
 pub fn manifests(files: &[File], namespace: &str) -> Result<Vec<Manifest>, Faults> {
     let mut faults = Vec::new();
     let documents = parse(files, &mut faults);
-    emitted(&Faults::none_or(faults, documents)?, namespace)
-}
-
-/// The manifests of a platform, of documents that are parsed already.
-///
-/// # Errors
-///
-/// Every fault of the documents.
-pub fn emitted(
-    documents: &[(Arc<str>, Vec<Node>)],
-    namespace: &str,
-) -> Result<Vec<Manifest>, Faults> {
-    let (platform, namespace) = read(documents, namespace)?;
+    let documents = Faults::none_or(faults, documents)?;
+    let (platform, namespace) = read(&documents, namespace)?;
+    drop(documents);
     Ok(emit::manifests(&platform, &namespace))
 }
 

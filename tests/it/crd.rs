@@ -1,5 +1,6 @@
 //! Manifests against the CRDs: what Envoy Gateway accepted, what we emit, and what is spoiled.
 
+mod condensed;
 mod refusals;
 mod semantics;
 

@@ -9,6 +9,8 @@ use crate::manifest::gateway::FromNamespaces;
 use crate::manifest::gateway::GatewaySpec;
 use crate::manifest::gateway::Listener;
 use crate::manifest::gateway::Protocol;
+use crate::manifest::namespace;
+use crate::manifest::namespace::LabelSelector;
 use crate::manifest::route::HttpRouteSpec;
 use crate::manifest::route::ParentRef;
 use crate::manifest::rules::Identity;
@@ -18,7 +20,11 @@ use crate::platform::hostname::Hostname;
 
 /// The gateways among some manifests.
 #[derive(Debug)]
-pub(in crate::manifest) struct Gateways<'m>(BTreeMap<Identity<'m>, &'m Object<GatewaySpec>>);
+pub(in crate::manifest) struct Gateways<'m> {
+    by_name: BTreeMap<Identity<'m>, &'m Object<GatewaySpec>>,
+    /// The labels of the namespaces that are given.
+    namespaces: BTreeMap<&'m str, &'m BTreeMap<String, String>>,
+}
 
 /// A listener that a route attaches to.
 #[derive(Debug)]
@@ -45,12 +51,19 @@ impl<'m> Gateways<'m> {
             Manifest::Gateway(gateway) => Some((identity(&gateway.metadata), gateway)),
             _ => None,
         });
-        Self(gateways.collect())
+        let namespaces = manifests.iter().filter_map(|manifest| match manifest {
+            Manifest::Namespace(it) => Some((it.metadata.name.as_str(), &it.metadata.labels)),
+            _ => None,
+        });
+        Self {
+            by_name: gateways.collect(),
+            namespaces: namespaces.collect(),
+        }
     }
 
     /// The gateway of that name.
     pub(super) fn named(&self, identity: Identity<'_>) -> Option<&'m Object<GatewaySpec>> {
-        self.0.get(&identity).copied()
+        self.by_name.get(&identity).copied()
     }
 
     /// The listeners that a route attaches to for at least one host.
@@ -79,7 +92,7 @@ impl<'m> Gateways<'m> {
                 .iter()
                 .filter(|it| selects(parent, it))
             {
-                if !admits(gateway, listener, route)? {
+                if !self.admits(gateway, listener, route)? {
                     continue;
                 }
                 let hostnames = intersection(gateway, listener, &hostnames)?;
@@ -94,6 +107,63 @@ impl<'m> Gateways<'m> {
         }
         Ok(attachments)
     }
+
+    /// Whether a listener takes a route.
+    fn admits(
+        &self,
+        gateway: &Object<GatewaySpec>,
+        listener: &Listener,
+        route: &Object<HttpRouteSpec>,
+    ) -> Result<bool, Refused> {
+        if !matches!(listener.protocol, Protocol::Http | Protocol::Https) {
+            return Ok(false);
+        }
+        let Some(allowed) = &listener.allowed_routes else {
+            return Ok(gateway.metadata.namespace() == route.metadata.namespace());
+        };
+        if !allowed.kinds.is_empty() && allowed.kinds.iter().all(|it| it.kind != route.kind) {
+            return Ok(false);
+        }
+        let namespaces = allowed.namespaces.as_ref();
+        match namespaces
+            .and_then(|it| it.from)
+            .unwrap_or(FromNamespaces::Same)
+        {
+            FromNamespaces::All => Ok(true),
+            FromNamespaces::None => Ok(false),
+            FromNamespaces::Same => Ok(gateway.metadata.namespace() == route.metadata.namespace()),
+            FromNamespaces::Selector => {
+                let selector = namespaces.and_then(|it| it.selector.as_ref());
+                let selector = selector.cloned().unwrap_or_default();
+                self.chooses(&selector, gateway, listener, route)
+            }
+        }
+    }
+
+    /// Whether a listener chooses the namespace of a route by its labels.
+    fn chooses(
+        &self,
+        selector: &LabelSelector,
+        gateway: &Object<GatewaySpec>,
+        listener: &Listener,
+        route: &Object<HttpRouteSpec>,
+    ) -> Result<bool, Refused> {
+        let namespace = route.metadata.namespace();
+        if let Some(labels) = self.namespaces.get(namespace) {
+            return Ok(selector.selects(labels));
+        }
+        if selector.is_by_name() {
+            let name = BTreeMap::from([(namespace::NAME.to_owned(), namespace.to_owned())]);
+            return Ok(selector.selects(&name));
+        }
+        let (of_gateway, name) = identity(&gateway.metadata);
+        let listener = &listener.name;
+        let reason = format!(
+            "listener `{listener}` of gateway `{of_gateway}/{name}` selects namespaces by label: \
+             Namespace `{namespace}` is not given"
+        );
+        Err(("spec.parentRefs".to_owned(), reason))
+    }
 }
 
 /// Whether a parent reference means a listener.
@@ -104,37 +174,6 @@ fn selects(parent: &ParentRef, listener: &Listener) -> bool {
         .is_none_or(|name| *name == listener.name);
     let has_port = parent.port.is_none_or(|port| port == listener.port);
     is_named && has_port
-}
-
-/// Whether a listener takes a route.
-fn admits(
-    gateway: &Object<GatewaySpec>,
-    listener: &Listener,
-    route: &Object<HttpRouteSpec>,
-) -> Result<bool, Refused> {
-    if !matches!(listener.protocol, Protocol::Http | Protocol::Https) {
-        return Ok(false);
-    }
-    let namespaces = listener
-        .allowed_routes
-        .as_ref()
-        .and_then(|it| it.namespaces.as_ref());
-    match namespaces
-        .and_then(|it| it.from)
-        .unwrap_or(FromNamespaces::Same)
-    {
-        FromNamespaces::All => Ok(true),
-        FromNamespaces::None => Ok(false),
-        FromNamespaces::Same => Ok(gateway.metadata.namespace() == route.metadata.namespace()),
-        FromNamespaces::Selector => {
-            let (namespace, name) = identity(&gateway.metadata);
-            let listener = &listener.name;
-            let reason = format!(
-                "listener `{listener}` of gateway `{namespace}/{name}` selects namespaces by label, which is not supported yet"
-            );
-            Err(("spec.parentRefs".to_owned(), reason))
-        }
-    }
 }
 
 fn hostnames(route: &Object<HttpRouteSpec>) -> Result<Vec<Hostname>, Refused> {

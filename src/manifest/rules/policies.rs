@@ -10,6 +10,7 @@ use crate::manifest::Manifest;
 use crate::manifest::Object;
 use crate::manifest::Spec;
 use crate::manifest::gateway::GatewaySpec;
+use crate::manifest::grpc_route;
 use crate::manifest::route::HttpRouteSpec;
 use crate::manifest::route::RouteRule;
 use crate::manifest::rules::Identity;
@@ -34,8 +35,15 @@ pub(in crate::manifest) struct Policies<'m>(BTreeMap<Target<'m>, &'m Policy>);
 enum Target<'m> {
     Gateway(Identity<'m>),
     Listener(Identity<'m>, &'m str),
-    Route(Identity<'m>),
-    Rule(Identity<'m>, &'m str),
+    Route(RouteIdentity<'m>),
+    Rule(RouteIdentity<'m>, &'m str),
+}
+
+/// The kind, namespace and name of a route.
+type RouteIdentity<'m> = (&'m str, Identity<'m>);
+
+fn route_identity(route: &Object<HttpRouteSpec>) -> RouteIdentity<'_> {
+    (&route.kind, identity(&route.metadata))
 }
 
 /// The policies that meet at a rule of a route at a listener.
@@ -59,7 +67,7 @@ impl<'m> Policies<'m> {
         remarks: &mut Remarks,
     ) -> Self {
         let routes = manifests.iter().filter_map(|manifest| match manifest {
-            Manifest::HttpRoute(route) => Some((identity(&route.metadata), route)),
+            Manifest::HttpRoute(route) => Some((route_identity(route), route)),
             _ => None,
         });
         let routes: BTreeMap<_, _> = routes.collect();
@@ -130,7 +138,7 @@ impl<'m> Policies<'m> {
         attachment: &Attachment<'m>,
     ) -> Option<Standing<'m>> {
         let gateway = identity(&attachment.gateway.metadata);
-        let route = identity(&route.metadata);
+        let route = route_identity(route);
         let rule = rule.name.as_deref();
         let of_rule = rule.and_then(|name| self.of_target(Target::Rule(route, name)));
         let of_route = self.of_target(Target::Route(route));
@@ -166,8 +174,8 @@ impl<'m> Target<'m> {
     /// The name of the resource or, in front of it, of the part of it.
     fn name(&self) -> String {
         match self {
-            Self::Gateway((_, name)) | Self::Route((_, name)) => (*name).to_owned(),
-            Self::Listener((_, name), section) | Self::Rule((_, name), section) => {
+            Self::Gateway((_, name)) | Self::Route((_, (_, name))) => (*name).to_owned(),
+            Self::Listener((_, name), section) | Self::Rule((_, (_, name)), section) => {
                 format!("{section}` of `{name}")
             }
         }
@@ -246,7 +254,7 @@ fn found<'m>(
     policy: &'m Policy,
     target: &'m TargetRef,
     gateways: &Gateways<'m>,
-    routes: &BTreeMap<Identity<'m>, &'m Object<HttpRouteSpec>>,
+    routes: &BTreeMap<RouteIdentity<'m>, &'m Object<HttpRouteSpec>>,
 ) -> Result<Target<'m>, Missing<'m>> {
     let identity = (policy.metadata.namespace(), target.name.as_str());
     let section = target.section_name.as_deref();
@@ -261,9 +269,10 @@ fn found<'m>(
             .then_some(Target::Listener(identity, section))
             .ok_or(Missing::Section(section));
     }
-    if target.kind != HttpRouteSpec::KIND {
+    if ![HttpRouteSpec::KIND, grpc_route::KIND].contains(&target.kind.as_str()) {
         return Err(Missing::Kind);
     }
+    let identity = (target.kind.as_str(), identity);
     let route = routes.get(&identity).ok_or(Missing::Resource)?;
     let Some(section) = section else {
         return Ok(Target::Route(identity));

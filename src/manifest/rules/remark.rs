@@ -107,9 +107,9 @@ impl Remarks {
 }
 
 /// A resource as `Kind namespace/name`.
-pub(in crate::manifest) fn named<S: Spec>(object: &Object<S>) -> String {
+pub(in crate::manifest) fn named<S>(object: &Object<S>) -> String {
     let (namespace, name) = identity(&object.metadata);
-    format!("{} {namespace}/{name}", S::KIND)
+    format!("{} {namespace}/{name}", object.kind)
 }
 
 // === impl Untranslatables ===

@@ -22,8 +22,9 @@ pub(super) fn check(
     faults: &mut Vec<Fault>,
 ) {
     let effective = Effective::new(platform);
+    let is_whole = policies.are_whole();
     for route in &platform.routes {
-        let mut messages = filters(&effective, route, policies.are_whole());
+        let mut messages = filters(&effective, route, is_whole);
         messages.extend(callers(&effective, route));
         messages.extend(backends(&effective, route));
         for message in messages {

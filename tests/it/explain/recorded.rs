@@ -10,7 +10,7 @@ use slidegate::manifest::explain::explain;
 use slidegate::manifest::explain::request::Request;
 use slidegate::rule::tree::RuleSet;
 use slidegate::source;
-use slidegate::source::Deployed;
+use slidegate::source::documents::Deployed;
 use slidegate::source::file;
 
 use crate::support::in_project;
@@ -26,7 +26,9 @@ fn every_call_that_envoy_made_is_explained_and_no_other() {
     ] {
         let folder = in_project("tests/vectors").join(name);
         let files = file::read(&[folder.join("input.yaml")]).unwrap();
-        let Deployed { manifests, domains } = source::deployed(&files, "default").unwrap();
+        let Deployed {
+            manifests, domains, ..
+        } = source::deployed(&files, "default").unwrap();
         let rules = RuleSet::new(domains);
         let recorded = fs::read_to_string(folder.join("recorded.yaml")).unwrap();
         let recorded: Vec<Value> = serde_saphyr::from_str(&recorded).unwrap();
