@@ -177,6 +177,11 @@ impl<'n> At<'n> {
         matches!(&self.node.kind, Kind::Scalar(scalar) if scalar.is_null())
     }
 
+    /// What the node is, for whoever takes any.
+    pub fn kind(&self) -> &'n Kind {
+        &self.node.kind
+    }
+
     /// Whether the node is a mapping.
     pub fn is_mapping(&self) -> bool {
         matches!(self.node.kind, Kind::Mapping(_))

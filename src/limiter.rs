@@ -7,6 +7,7 @@ pub mod fallback;
 mod in_force;
 mod plan;
 mod refusal;
+mod values;
 mod vigil;
 
 use std::num::NonZeroU32;
@@ -27,6 +28,7 @@ use crate::limiter::plan::Meaning;
 use crate::limiter::plan::Plan;
 use crate::metrics::Metrics;
 use crate::metrics::StoreMetrics;
+use crate::rule::Metadata;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::OnStoreFailure;
 use crate::rule::limit::Unit;
@@ -96,11 +98,15 @@ pub enum Status {
         requests: u32,
         /// The unit as the rule has it.
         unit: Unit,
+        /// Whether it refuses the request only together with others of its kind.
+        quota: bool,
         /// How many hits would still be admitted; 0 for hits that did not fit.
         remaining: u32,
         /// Whole seconds, rounded up: for hits that did not fit, until they would; else until the
         /// whole limit is free again.
         seconds_until_reset: u64,
+        /// What the rule says of itself, if anything.
+        metadata: Option<Arc<Metadata>>,
     },
 }
 
@@ -338,8 +344,10 @@ fn status(limited: &Limited<'_>, taken: &Take, decision: Decision) -> Status {
         name: limited.name.to_owned(),
         requests: limited.requests,
         unit: limited.unit,
+        quota: limited.quota,
         remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
         seconds_until_reset: decision.reset.div_ceil(1_000_000),
+        metadata: limited.metadata.map(Arc::clone),
     }
 }
 
@@ -351,7 +359,7 @@ fn count(
     charged: bool,
     now: Now,
 ) {
-    let metrics = &limited.state.metrics;
+    let metrics = limited.shown.as_ref().unwrap_or(&limited.state.metrics);
     match (decision.fits, limited.shadow) {
         (true, _) if charged => metrics.within.increment(1),
         (true, _) => {}

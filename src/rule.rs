@@ -24,9 +24,20 @@ pub struct Descriptor {
     pub value: Value,
     /// What holds for a descriptor whose last entry lands here; none means that it is not limited.
     pub allowance: Option<Allowance>,
+    /// Names of limits that do not hold for a request for which this node's allowance holds.
+    pub replaces: Vec<String>,
+    /// What answers carry while the limit of this node is not used up.
+    pub metadata: Metadata,
+    /// Whether metrics of rules from here on show the entry's value, where more than one matches.
+    pub value_to_metric: bool,
+    /// Whether metrics of this node's limit show the values of all entries.
+    pub detailed_metric: bool,
     /// The next level; no two siblings have the same key and value.
     pub descriptors: Vec<Self>,
 }
+
+/// Free-form data of a rule, as in JSON.
+pub type Metadata = serde_json::Map<String, serde_json::Value>;
 
 impl Descriptor {
     /// A node that limits nothing and has nothing below it.
@@ -35,6 +46,10 @@ impl Descriptor {
             key: key.into(),
             value,
             allowance: None,
+            replaces: Vec::new(),
+            metadata: Metadata::new(),
+            value_to_metric: false,
+            detailed_metric: false,
             descriptors: Vec::new(),
         }
     }

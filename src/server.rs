@@ -1,10 +1,12 @@
 //! The ports: bind, serve, drain.
 
+pub mod answer;
 pub mod connection;
 pub mod grpc;
 pub mod health;
 pub mod http;
 pub mod json;
+mod metadata;
 pub mod pages;
 pub mod rls;
 pub mod wire;

@@ -1,5 +1,6 @@
 //! How the process runs: flags and environment, read once.
 
+pub mod answer;
 pub mod duration;
 pub mod load;
 pub mod log;
@@ -23,6 +24,7 @@ use clap::builder::TypedValueParser;
 
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::OnStoreFailure;
+use crate::settings::answer::Answer;
 use crate::settings::load::Load;
 use crate::settings::log::LogLevel;
 use crate::settings::store::StoreAddress;
@@ -149,6 +151,10 @@ pub struct Serve {
     /// Takes every limit for one in quota mode, and descriptors without a limit as well
     #[arg(long, env = "SLIDEGATE_QUOTA_MODE")]
     pub quota_mode: bool,
+
+    /// What answers carry beside the codes.
+    #[command(flatten)]
+    pub answer: Answer,
 
     /// The address of the gRPC services: rate limit, health, reflection
     #[arg(

@@ -28,6 +28,8 @@ use crate::metrics::Metrics;
 use crate::rule::Domain;
 use crate::rule::tree::RuleSet;
 use crate::server;
+use crate::server::answer::Additions;
+use crate::server::answer::HeaderNames;
 use crate::server::connection::Connecting;
 use crate::server::connection::Tls;
 use crate::server::grpc;
@@ -37,6 +39,7 @@ use crate::server::http;
 use crate::server::pages;
 use crate::server::rls::Rls;
 use crate::settings::Serve;
+use crate::settings::answer::Answer;
 use crate::settings::store::StoreAddress;
 use crate::shutdown::TaskError;
 use crate::shutdown::Tasks;
@@ -128,6 +131,7 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
         Arc::clone(&limiter),
         metrics.service(),
         settings.store_timeout,
+        additions(&settings.answer),
     );
     let routes = grpc::routes(rls.clone(), reporter)?;
     let main = pages::main(rls, stop);
@@ -285,6 +289,18 @@ fn options(settings: &Serve) -> Options {
         algorithm: settings.algorithm,
         shadow: settings.shadow_mode,
         quota: settings.quota_mode,
+    }
+}
+
+fn additions(settings: &Answer) -> Additions {
+    let names = || HeaderNames {
+        limit: settings.limit_header.clone(),
+        remaining: settings.remaining_header.clone(),
+        reset: settings.reset_header.clone(),
+    };
+    Additions {
+        headers: settings.limit_headers.then(names),
+        dynamic_metadata: settings.response_metadata,
     }
 }
 

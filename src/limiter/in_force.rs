@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::limiter::cost::Costs;
 use crate::limiter::refusal::Refusals;
+use crate::limiter::values::ByValues;
 use crate::metrics::Metrics;
 use crate::metrics::RuleMetrics;
 use crate::rule::tree::Rule;
@@ -28,14 +29,22 @@ pub(super) struct State {
     pub(super) label: String,
     pub(super) costs: Costs,
     pub(super) metrics: RuleMetrics,
+    /// Its metrics by the values of requests, where it tells them apart.
+    pub(super) by_values: Option<ByValues>,
     pub(super) refusals: Refusals,
 }
 
 impl State {
-    fn new(domain: &str, label: String, metrics: &Metrics) -> Arc<Self> {
+    fn new(
+        domain: &str,
+        label: String,
+        by_values: Option<ByValues>,
+        metrics: &Metrics,
+    ) -> Arc<Self> {
         Arc::new(Self {
             costs: Costs::default(),
             metrics: metrics.rule(domain, &label),
+            by_values,
             refusals: Refusals::default(),
             label,
         })
@@ -44,15 +53,18 @@ impl State {
 
 impl InForce {
     /// Takes over what is known of rules that were in force `before`.
-    pub(super) fn new(rules: RuleSet, before: Option<&Self>, metrics: &Metrics) -> Self {
-        let known: HashMap<(&str, &[Segment]), &Arc<State>> = before
+    pub(super) fn new(rules: RuleSet, before: Option<&Self>, metrics: &Arc<Metrics>) -> Self {
+        let known: HashMap<Identity<'_>, &Arc<State>> = before
             .iter()
             .flat_map(|before| before.rules.rules().iter().zip(&before.by_rule))
-            .map(|(rule, state)| ((&*rule.domain, rule.path.as_slice()), state))
+            .map(|(rule, state)| (identity(rule), state))
             .collect();
-        let state = |rule: &Rule| match known.get(&(&*rule.domain, rule.path.as_slice())) {
+        let state = |rule: &Rule| match known.get(&identity(rule)) {
             Some(state) => Arc::clone(state),
-            None => State::new(&rule.domain, rule.label(), metrics),
+            None => {
+                let by_values = rule.shows_values().then(|| ByValues::new(metrics));
+                State::new(&rule.domain, rule.label(), by_values, metrics)
+            }
         };
         let by_rule = rules.rules().iter().map(state).collect();
         let mut overrides = HashMap::new();
@@ -60,7 +72,7 @@ impl InForce {
             let domain = &rule.domain;
             let kept = before.and_then(|before| before.overrides.get(domain));
             overrides.entry(Arc::clone(domain)).or_insert_with(|| {
-                let make = || State::new(domain, OVERRIDE.to_owned(), metrics);
+                let make = || State::new(domain, OVERRIDE.to_owned(), None, metrics);
                 kept.map_or_else(make, Arc::clone)
             });
         }
@@ -87,6 +99,13 @@ impl InForce {
     pub(super) fn overrides(&self, domain: &str) -> Option<&State> {
         self.overrides.get(domain).map(Arc::as_ref)
     }
+}
+
+/// What a state belongs to: the rule, and what its metrics show.
+type Identity<'r> = (&'r str, &'r [Segment], bool);
+
+fn identity(rule: &Rule) -> Identity<'_> {
+    (&rule.domain, &rule.path, rule.detailed_metric)
 }
 
 /// The label of limits that requests bring themselves; their own names are without bound.

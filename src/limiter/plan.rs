@@ -1,6 +1,7 @@
 //! What a request means under the rules: which limits hold, and what to take from the store.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use tracing::warn;
 
@@ -13,7 +14,9 @@ use crate::limiter::Options;
 use crate::limiter::Request;
 use crate::limiter::in_force::InForce;
 use crate::limiter::in_force::State;
+use crate::metrics::RuleMetrics;
 use crate::rule::Allowance;
+use crate::rule::Metadata;
 use crate::rule::Value;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::Cost;
@@ -68,6 +71,9 @@ pub(super) struct Limited<'a> {
     pub(super) veto: Veto,
     pub(super) on_store_failure: Option<OnStoreFailure>,
     pub(super) state: &'a State,
+    /// The metrics for the values of this request, where the rule tells them apart.
+    pub(super) shown: Option<RuleMetrics>,
+    pub(super) metadata: Option<&'a Arc<Metadata>>,
 }
 
 impl Limited<'_> {
@@ -88,8 +94,9 @@ impl<'a> Plan<'a> {
             takes: Vec::with_capacity(request.descriptors.len()),
             meanings: Vec::with_capacity(request.descriptors.len()),
         };
+        let replaced = replaced(request, in_force);
         for descriptor in &request.descriptors {
-            let meaning = plan.meaning(request, descriptor, in_force, options, now);
+            let meaning = plan.meaning(request, descriptor, in_force, &replaced, options, now);
             plan.meanings.push(meaning);
         }
         plan.settle_vetoes(options);
@@ -142,6 +149,7 @@ impl<'a> Plan<'a> {
         request: &Request<'_>,
         descriptor: &Descriptor<'_>,
         in_force: &'a InForce,
+        replaced: &[&str],
         options: &Options,
         now: Now,
     ) -> Meaning<'a> {
@@ -166,6 +174,8 @@ impl<'a> Plan<'a> {
                 veto: veto(false, options.quota),
                 on_store_failure: None,
                 state,
+                shown: None,
+                metadata: None,
             };
             let hits = hits(request, descriptor, None, state, now.steady);
             let algorithm = options.algorithm;
@@ -178,6 +188,14 @@ impl<'a> Plan<'a> {
         let Allowance::Limited(limit) = &rule.allowance else {
             return Meaning::Unlimited;
         };
+        if limit
+            .name
+            .as_deref()
+            .is_some_and(|name| replaced.contains(&name))
+        {
+            return Meaning::NotLimited;
+        }
+        let by_values = state.by_values.as_ref();
         let quota = limit.quota || options.quota;
         let algorithm = limit.algorithm_or(options.algorithm);
         let limited = Limited {
@@ -193,6 +211,8 @@ impl<'a> Plan<'a> {
             veto: veto(limit.shadow, quota),
             on_store_failure: limit.on_store_failure,
             state,
+            shown: by_values.map(|it| it.of(rule, entries().map(|(_, value)| value))),
+            metadata: rule.metadata.as_ref(),
         };
         let hits = hits(request, descriptor, limit.cost, state, now.steady);
         let counted = rule.path.iter().zip(entries()).map(counted_as);
@@ -230,6 +250,21 @@ impl<'a> Plan<'a> {
         }
         Meaning::Limited(limited)
     }
+}
+
+/// The names of limits that do not hold, because rules replace them that hold for some descriptor;
+/// a rule that is replaced itself still replaces others.
+fn replaced<'a>(request: &Request<'_>, in_force: &'a InForce) -> Vec<&'a str> {
+    let tree = in_force.domain(request.domain);
+    let Some(tree) = tree.filter(|_| in_force.rules().has_replacing()) else {
+        return Vec::new();
+    };
+    let ruled = request.descriptors.iter().filter(|it| it.limit.is_none());
+    ruled
+        .filter_map(|it| tree.find(it.entries.iter().copied()))
+        .flat_map(|id| &in_force.rule(id).0.replaces)
+        .map(String::as_str)
+        .collect()
 }
 
 /// Makes one take of two of the same key: the larger cost under the lower limit, where one

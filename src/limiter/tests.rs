@@ -8,6 +8,7 @@ use crate::algorithm::Timestamp;
 use crate::rule::Allowance;
 use crate::rule::Domain;
 use crate::rule::Value;
+use crate::rule::document;
 use crate::rule::limit::Cost;
 use crate::rule::limit::Limit;
 use crate::rule::limit::Window;
@@ -138,6 +139,86 @@ async fn in_shadow_mode_nothing_is_refused_and_statuses_say_what_would_be() {
 }
 
 #[tokio::test]
+async fn a_limit_that_is_replaced_holds_neither_nor_counts() {
+    let service = Service::of(
+        "
+- {key: base, rate_limit: {unit: day, requests_per_unit: 1, name: base}}
+- {key: extra, rate_limit: {unit: day, requests_per_unit: 5, name: extra, replaces: [{name: base}]}}
+- {key: open, rate_limit: {unlimited: true, replaces: [{name: base}]}}
+- {key: more, rate_limit: {unit: day, requests_per_unit: 7, replaces: [{name: extra}]}}
+",
+    );
+    let none = (false, u32::MAX);
+    let statuses = service.decide(&[ask("base", 1), ask("extra", 1)]).await;
+    assert_eq!(statuses, [none, (false, 4)]);
+    let statuses = service.decide(&[ask("open", 1), ask("base", 1)]).await;
+    assert_eq!(statuses, [none, none]);
+    let all = [ask("base", 1), ask("extra", 1), ask("more", 1)];
+    let statuses = service.decide(&all).await;
+    assert_eq!(
+        statuses,
+        [none, none, (false, 6)],
+        "what is replaced replaces"
+    );
+    assert_eq!(service.decide(&[ask("base", 1)]).await, [(false, 0)]);
+}
+
+#[tokio::test]
+async fn an_override_neither_replaces_nor_is_replaced() {
+    let service = Service::of(
+        "
+- {key: base, rate_limit: {unit: day, requests_per_unit: 1, name: base}}
+- {key: extra, rate_limit: {unit: day, requests_per_unit: 5, replaces: [{name: base}]}}
+",
+    );
+    let own = |key| Descriptor {
+        limit: Some(Override {
+            requests: 3,
+            unit: Unit::Minute,
+        }),
+        ..ask(key, 1)
+    };
+    let statuses = service.decide(&[own("base"), ask("extra", 1)]).await;
+    assert_eq!(statuses, [(false, 2), (false, 4)]);
+    let statuses = service.decide(&[ask("base", 1), own("extra")]).await;
+    assert_eq!(statuses, [(false, 0), (false, 2)]);
+}
+
+#[tokio::test]
+async fn metrics_show_a_thousand_values_of_a_rule_and_the_rest_as_other() {
+    let service = Service::of(
+        "
+- key: team
+  value_to_metric: true
+  descriptors:
+  - {key: user, value_to_metric: true, rate_limit: {unit: day, requests_per_unit: 1}}
+",
+    );
+    let ask = |user: String| async {
+        let mut descriptor = ask("team", 1);
+        descriptor
+            .entries
+            .push(("user", Box::leak(user.into_boxed_str())));
+        service.decide(&[descriptor]).await;
+    };
+    for user in 0..1_005 {
+        ask(user.to_string()).await;
+    }
+    ask("x".repeat(600)).await;
+    ask("7".to_owned()).await;
+    let page = service.metrics.render();
+    let series = |rule: &str, verdict: &str| {
+        let labels = format!("{{domain=\"d\",rule=\"{rule}\",verdict=\"{verdict}\"}} ");
+        page.contains(&format!("slidegate_rule_verdicts_total{labels}1\n"))
+            || page.contains(&format!("slidegate_rule_verdicts_total{labels}6\n"))
+    };
+    assert!(series("team_v.user_0", "within") && series("team_v.user_999", "within"));
+    assert!(series("team_v.user_7", "over_limit"));
+    assert!(series("team_other.user_other", "within"));
+    assert!(!page.contains("user_1000\"") && !page.contains("xxx"));
+}
+
+#[tokio::test]
 async fn costs_after_checks_are_reports_and_booked_whatever_they_come_to() {
     let service = Service::new(vec![limited("tokens", 21)]);
     for _ in 0..3 {
@@ -211,6 +292,7 @@ const PATIENCE: Duration = Duration::from_millis(10);
 struct Service {
     limiter: Limiter,
     clock: Arc<StoppedClock>,
+    metrics: Arc<Metrics>,
 }
 
 impl Service {
@@ -234,9 +316,27 @@ impl Service {
         let store_metrics = metrics.store("memory");
         let its_clock = Arc::clone(&clock) as Arc<dyn Clock>;
         Self {
-            limiter: Limiter::new(store, its_clock, options, metrics, store_metrics),
+            limiter: Limiter::new(
+                store,
+                its_clock,
+                options,
+                Arc::clone(&metrics),
+                store_metrics,
+            ),
             clock,
+            metrics,
         }
+    }
+
+    /// With the descriptors of a rule file.
+    fn of(descriptors: &str) -> Self {
+        let service = Self::empty();
+        let mut faults = Vec::new();
+        let text = format!("domain: d\ndescriptors: {descriptors}");
+        let domains = document::read(&"f".into(), &text, &mut faults);
+        assert_eq!(faults, []);
+        service.limiter.replace_rules(RuleSet::new(domains));
+        service
     }
 
     fn load(&self, rules: Vec<Named>) {

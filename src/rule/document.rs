@@ -1,6 +1,7 @@
 //! The YAML form of rules: envoyproxy/ratelimit's format and our additions, read and written.
 
 mod limit;
+mod metadata;
 mod write;
 
 use std::collections::HashMap;
@@ -144,26 +145,37 @@ fn descriptor(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Descriptor> {
         shadow: shadow.is_some(),
         quota: quota.is_some(),
     };
-    let allowance = limit
+    let rate_limit = limit
         .as_ref()
-        .and_then(|at| limit::allowance(at, modes, faults));
+        .map(|at| limit::rate_limit(at, modes, faults))
+        .unwrap_or_default();
+    let metadata_at = fields.optional("metadata");
+    let metadata = metadata_at
+        .as_ref()
+        .map(|at| metadata::read(at, faults))
+        .unwrap_or_default();
+    let value_to_metric = flag(&mut fields, "value_to_metric", faults);
+    let detailed = flag(&mut fields, "detailed_metric", faults);
+    let detailed_metric = detailed.is_some();
     let descriptors = descriptors(&mut fields, faults);
-    // Envoy Gateway sets them on every node above a limit, where they mean nothing.
+    // Envoy Gateway sets modes on every node above a limit, where they mean nothing.
     if limit.is_none() && descriptors.is_empty() {
-        for at in [shadow, quota].into_iter().flatten() {
+        let of_limits = [shadow, quota, metadata_at, detailed];
+        for at in of_limits.into_iter().flatten() {
             faults.push(
                 at.fault("expected a `rate_limit` beside it: there is no limit to apply it to"),
             );
         }
     }
-    for key in ["value_to_metric", "metadata", "detailed_metric"] {
-        fields.unsupported(key, faults);
-    }
     fields.finish(faults);
     Some(Descriptor {
         key: key?.to_owned(),
         value: value?,
-        allowance,
+        allowance: rate_limit.allowance,
+        replaces: rate_limit.replaces,
+        metadata,
+        value_to_metric: value_to_metric.is_some(),
+        detailed_metric,
         descriptors,
     })
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing is allocated to match, and the time hardly depends on how many rules there are.
 
+mod label;
 mod pattern;
 mod wildcards;
 
@@ -12,6 +13,7 @@ use hashbrown::HashMap;
 use crate::rule::Allowance;
 use crate::rule::Descriptor;
 use crate::rule::Domain;
+use crate::rule::Metadata;
 use crate::rule::Value;
 use crate::rule::tree::wildcards::Wildcards;
 
@@ -20,6 +22,7 @@ use crate::rule::tree::wildcards::Wildcards;
 pub struct RuleSet {
     domains: Map<Tree>,
     rules: Vec<Rule>,
+    has_replacing: bool,
 }
 
 impl RuleSet {
@@ -36,12 +39,15 @@ impl RuleSet {
                 nodes: Vec::new(),
                 rules: &mut set.rules,
             };
-            compiler.node(None, domain.descriptors);
+            let mut root = Descriptor::new("", Value::Any);
+            root.descriptors = domain.descriptors;
+            compiler.node(root);
             let tree = Tree {
                 nodes: compiler.nodes,
             };
             set.domains.insert(domain.name.into_boxed_str(), tree);
         }
+        set.has_replacing = set.rules.iter().any(|rule| !rule.replaces.is_empty());
         set
     }
 
@@ -63,6 +69,11 @@ impl RuleSet {
     /// The rule that [`Tree::find`] found in this set.
     pub fn rule(&self, id: RuleId) -> &Rule {
         &self.rules[id.0]
+    }
+
+    /// Whether any rule replaces others.
+    pub fn has_replacing(&self) -> bool {
+        self.has_replacing
     }
 
     /// Whether there is no domain at all.
@@ -113,25 +124,12 @@ pub struct Rule {
     pub path: Vec<Segment>,
     /// What holds for the descriptors that it matches.
     pub allowance: Allowance,
-}
-
-impl Rule {
-    /// The rule's name in metrics and listings: `key` or `key_value` of each level, joined by dots,
-    /// as envoyproxy/ratelimit writes it.
-    pub fn label(&self) -> String {
-        let mut label = String::new();
-        for (depth, segment) in self.path.iter().enumerate() {
-            if depth > 0 {
-                label.push('.');
-            }
-            label.push_str(&segment.key);
-            if let Some(value) = segment.value.text() {
-                label.push('_');
-                label.push_str(value);
-            }
-        }
-        label
-    }
+    /// Names of limits that do not hold for a request for which this rule holds.
+    pub replaces: Vec<String>,
+    /// What answers carry while the limit is not used up, if anything.
+    pub metadata: Option<Arc<Metadata>>,
+    /// Whether metrics show the values of all entries.
+    pub detailed_metric: bool,
 }
 
 /// What one entry of a descriptor has to be.
@@ -142,6 +140,8 @@ pub struct Segment {
     /// Its values. Those of a wildcard with `share_threshold` are counted together, under the
     /// pattern; all others each on their own.
     pub value: Value,
+    /// Whether metrics show the value of a request where more than one matches.
+    pub value_to_metric: bool,
 }
 
 #[derive(Debug)]
@@ -197,13 +197,17 @@ struct Compiler<'r> {
 }
 
 impl Compiler<'_> {
-    /// Adds a node with everything below it and says where it is.
-    fn node(&mut self, allowance: Option<Allowance>, descriptors: Vec<Descriptor>) -> usize {
-        let rule = allowance.map(|allowance| {
+    /// Adds a node, which the path leads to, with everything below it and says where it is.
+    fn node(&mut self, node: Descriptor) -> usize {
+        let metadata = (!node.metadata.is_empty()).then(|| Arc::new(node.metadata));
+        let rule = node.allowance.map(|allowance| {
             self.rules.push(Rule {
                 domain: Arc::clone(&self.domain),
                 path: self.path.clone(),
                 allowance,
+                replaces: node.replaces,
+                metadata,
+                detailed_metric: node.detailed_metric,
             });
             RuleId(self.rules.len() - 1)
         });
@@ -212,7 +216,7 @@ impl Compiler<'_> {
         self.nodes.push(Node { rule, children });
 
         let mut children: Map<Choice> = Map::default();
-        for descriptor in descriptors {
+        for descriptor in node.descriptors {
             let choice = children.entry(descriptor.key.as_str().into()).or_default();
             if choice.has(&descriptor.value) {
                 continue;
@@ -220,10 +224,11 @@ impl Compiler<'_> {
             // The node that comes next.
             choice.insert(&descriptor.value, self.nodes.len());
             self.path.push(Segment {
-                key: descriptor.key,
-                value: descriptor.value,
+                key: descriptor.key.clone(),
+                value: descriptor.value.clone(),
+                value_to_metric: descriptor.value_to_metric,
             });
-            self.node(descriptor.allowance, descriptor.descriptors);
+            self.node(descriptor);
             self.path.pop();
         }
         self.nodes[index].children = children;

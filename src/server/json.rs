@@ -9,6 +9,7 @@ mod tests;
 use std::fmt;
 use std::marker::PhantomData;
 
+use envoy_types::pb::envoy::config::core::v3::HeaderValue;
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor;
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::RateLimitOverride;
@@ -25,6 +26,8 @@ use serde::de;
 use serde::de::Unexpected;
 use serde::de::value::MapAccessDeserializer;
 
+use crate::server::metadata;
+
 /// Reads a `RateLimitRequest`.
 ///
 /// # Errors
@@ -40,6 +43,12 @@ pub fn write(response: &RateLimitResponse) -> String {
     let document = ResponseDocument {
         overall_code: response.overall_code().as_str_name(),
         statuses: response.statuses.iter().map(status).collect(),
+        response_headers_to_add: response
+            .response_headers_to_add
+            .iter()
+            .map(header)
+            .collect(),
+        dynamic_metadata: response.dynamic_metadata.as_ref().map(metadata::json),
     };
     serde_json::to_string(&document).expect("strings and numbers have a JSON form")
 }
@@ -231,6 +240,23 @@ struct ResponseDocument<'a> {
     overall_code: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     statuses: Vec<StatusDocument<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    response_headers_to_add: Vec<HeaderDocument<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dynamic_metadata: Option<serde_json::Value>,
+}
+
+#[derive(Serialize)]
+struct HeaderDocument<'a> {
+    key: &'a str,
+    value: &'a str,
+}
+
+fn header(header: &HeaderValue) -> HeaderDocument<'_> {
+    HeaderDocument {
+        key: &header.key,
+        value: &header.value,
+    }
 }
 
 #[derive(Serialize)]

@@ -12,6 +12,7 @@ use tracing::debug;
 use crate::limiter::Limiter;
 use crate::limiter::Undecided;
 use crate::metrics::ServiceMetrics;
+use crate::server::answer::Additions;
 use crate::server::wire;
 
 /// Answers requests, whichever port they come in by.
@@ -20,6 +21,7 @@ pub struct Rls {
     limiter: Arc<Limiter>,
     metrics: ServiceMetrics,
     longest_wait: Duration,
+    additions: Additions,
 }
 
 impl Rls {
@@ -28,11 +30,13 @@ impl Rls {
         limiter: Arc<Limiter>,
         metrics: ServiceMetrics,
         longest_wait: Option<Duration>,
+        additions: Additions,
     ) -> Self {
         Self {
             limiter,
             metrics,
             longest_wait: longest_wait.unwrap_or(Duration::MAX),
+            additions,
         }
     }
 
@@ -59,7 +63,9 @@ impl Rls {
                     _ => &self.metrics.within,
                 };
                 counter.increment(1);
-                Ok(wire::response(verdict))
+                let mut response = wire::response(&verdict);
+                self.additions.add(message, &verdict, &mut response);
+                Ok(response)
             }
             Err(undecided) => {
                 self.count(&undecided);

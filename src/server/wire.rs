@@ -39,10 +39,10 @@ pub fn request(message: &RateLimitRequest) -> Result<Request<'_>, tonic::Status>
 }
 
 /// The message that tells a verdict.
-pub fn response(verdict: Verdict) -> RateLimitResponse {
+pub fn response(verdict: &Verdict) -> RateLimitResponse {
     RateLimitResponse {
         overall_code: code(verdict.over_limit),
-        statuses: verdict.statuses.into_iter().map(status).collect(),
+        statuses: verdict.statuses.iter().map(status).collect(),
         ..RateLimitResponse::default()
     }
 }
@@ -103,7 +103,7 @@ fn limit(message: RateLimitOverride) -> Result<Override, String> {
     })
 }
 
-fn status(status: Status) -> DescriptorStatus {
+fn status(status: &Status) -> DescriptorStatus {
     match status {
         Status::NotLimited => DescriptorStatus {
             code: code(false),
@@ -121,16 +121,17 @@ fn status(status: Status) -> DescriptorStatus {
             unit,
             remaining,
             seconds_until_reset,
+            ..
         } => DescriptorStatus {
-            code: code(over_limit),
+            code: code(*over_limit),
             current_limit: Some(RateLimit {
-                name,
-                requests_per_unit: requests,
-                unit: unit_number(unit),
+                name: name.clone(),
+                requests_per_unit: *requests,
+                unit: unit_number(*unit),
             }),
-            limit_remaining: remaining,
+            limit_remaining: *remaining,
             duration_until_reset: Some(Duration {
-                seconds: i64::try_from(seconds_until_reset).unwrap_or(i64::MAX),
+                seconds: i64::try_from(*seconds_until_reset).unwrap_or(i64::MAX),
                 nanos: 0,
             }),
             ..DescriptorStatus::default()

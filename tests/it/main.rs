@@ -4,6 +4,7 @@
     reason = "a test that cannot go on fails; clippy.toml's exception does not reach helpers"
 )]
 
+mod answers;
 mod cli;
 mod crd;
 mod decisions;

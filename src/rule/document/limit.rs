@@ -16,24 +16,72 @@ use crate::rule::limit::OnStoreFailure;
 use crate::rule::limit::Unit;
 use crate::rule::limit::Window;
 
+/// What a `rate_limit` says.
+#[derive(Debug, Default)]
+pub(super) struct RateLimit {
+    /// None if it has a fault.
+    pub(super) allowance: Option<Allowance>,
+    pub(super) replaces: Vec<String>,
+}
+
 /// Reads a `rate_limit`.
-pub(super) fn allowance(at: &At<'_>, modes: Modes, faults: &mut Vec<Fault>) -> Option<Allowance> {
-    let mut fields = at.mapping(faults)?;
+pub(super) fn rate_limit(at: &At<'_>, modes: Modes, faults: &mut Vec<Fault>) -> RateLimit {
+    let Some(mut fields) = at.mapping(faults) else {
+        return RateLimit::default();
+    };
     let unlimited = fields.optional("unlimited");
     let is_unlimited = unlimited.and_then(|at| at.boolean(faults)) == Some(true);
+    let name = fields.optional("name").map(|at| super::text(&at, faults));
+    let replaces = replaces(&mut fields, name.flatten(), faults);
     let allowance = if is_unlimited {
         unlimited_fields(&mut fields, faults);
         Some(Allowance::Unlimited)
     } else {
-        limit(&mut fields, modes, faults).map(Allowance::Limited)
+        limit(&mut fields, name, modes, faults).map(Allowance::Limited)
     };
-    fields.unsupported("replaces", faults);
     fields.finish(faults);
-    allowance
+    RateLimit {
+        allowance,
+        replaces,
+    }
 }
 
-fn limit(fields: &mut Mapping<'_>, modes: Modes, faults: &mut Vec<Fault>) -> Option<Limit> {
-    let name = fields.optional("name").map(|at| super::text(&at, faults));
+/// The names under `replaces`; a limit does not replace itself.
+fn replaces(
+    fields: &mut Mapping<'_>,
+    own_name: Option<&str>,
+    faults: &mut Vec<Fault>,
+) -> Vec<String> {
+    let Some(list) = fields.optional("replaces") else {
+        return Vec::new();
+    };
+    let mut names = Vec::new();
+    for item in list.items(faults) {
+        let Some(mut fields) = item.mapping(faults) else {
+            continue;
+        };
+        let at = fields.required("name", faults);
+        let name = at.as_ref().and_then(|at| super::name(at, faults));
+        fields.finish(faults);
+        let (Some(at), Some(name)) = (at, name) else {
+            continue;
+        };
+        if Some(name) == own_name {
+            let message = format!("{} is the limit's own name", quoted(name));
+            faults.push(at.fault(format!("{message}: expected that of another")));
+            continue;
+        }
+        names.push(name.to_owned());
+    }
+    names
+}
+
+fn limit(
+    fields: &mut Mapping<'_>,
+    name: Option<Option<&str>>,
+    modes: Modes,
+    faults: &mut Vec<Fault>,
+) -> Option<Limit> {
     let unit_at = fields.required("unit", faults);
     let unit = unit_at.as_ref().and_then(|at| unit(at, faults));
     let requests = fields.required("requests_per_unit", faults);
@@ -102,9 +150,6 @@ fn limit(fields: &mut Mapping<'_>, modes: Modes, faults: &mut Vec<Fault>) -> Opt
 
 /// What may stand beside `unlimited: true`, as in envoyproxy/ratelimit.
 fn unlimited_fields(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) {
-    if let Some(at) = fields.optional("name") {
-        super::text(&at, faults);
-    }
     if let Some(at) = fields.optional("requests_per_unit") {
         number(&at, 0, faults);
     }

@@ -256,28 +256,41 @@ fn unknown_keys_are_refused_on_every_level() {
         &[
             "f:2: name: unknown key `name`: expected domain or descriptors",
             "f:4: descriptors[0].rate_limit.shadow_mode: unknown key `shadow_mode`: expected \
-             unlimited, name, unit, requests_per_unit, unit_multiplier, algorithm, burst, cost or on_store_failure",
+             unlimited, name, replaces, unit, requests_per_unit, unit_multiplier, algorithm, burst, cost or on_store_failure",
             "f:4: descriptors[0].unit: unknown key `unit`: \
-             expected key, value, share_threshold, shadow_mode, quota_mode, rate_limit or descriptors",
+             expected key, value, share_threshold, shadow_mode, quota_mode, rate_limit, metadata, \
+             value_to_metric, detailed_metric or descriptors",
         ],
     );
 }
 
 #[test]
-fn keys_that_are_not_supported_yet_are_refused_by_name() {
-    check_descriptors(
-        "[{key: a, value_to_metric: true, metadata: {x: 1}, detailed_metric: true}]",
-        &[
-            "f:2: descriptors[0].detailed_metric: `detailed_metric` is not supported yet",
-            "f:2: descriptors[0].metadata: `metadata` is not supported yet",
-            "f:2: descriptors[0].value_to_metric: `value_to_metric` is not supported yet",
-        ],
-    );
+fn an_unknown_choice_for_a_store_that_fails_is_named() {
     check_limit(
-        "{unit: day, requests_per_unit: 1, replaces: [{name: x}], on_store_failure: never}",
+        "{unit: day, requests_per_unit: 1, on_store_failure: never}",
+        &["on_store_failure: unknown value `never`: expected deny, allow, error or local"],
+    );
+}
+
+#[test]
+fn a_limit_replaces_others_by_name() {
+    let limits = "
+        {name: own, unit: day, requests_per_unit: 1, replaces: [{name: a}, {name: b}]}
+        {unlimited: true, name: own, replaces: [{name: a}, {name: b}]}
+    ";
+    for limit in limits.lines().filter(|line| !line.trim().is_empty()) {
+        let domains = good(&format!(
+            "domain: d\ndescriptors: [{{key: k, rate_limit: {limit}}}]\n"
+        ));
+        assert_eq!(domains[0].descriptors[0].replaces, ["a", "b"]);
+    }
+    check_limit(
+        "{unit: day, requests_per_unit: 1, name: own, replaces: [{name: own}, {name: ''}, {}, x]}",
         &[
-            "on_store_failure: unknown value `never`: expected deny, allow, error or local",
-            "replaces: `replaces` is not supported yet",
+            "replaces[0].name: `own` is the limit's own name: expected that of another",
+            "replaces[1].name: expected a string that is not empty",
+            "replaces[2]: `name` is missing",
+            "replaces[3]: expected a mapping, found `x`",
         ],
     );
 }

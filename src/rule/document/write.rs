@@ -6,6 +6,7 @@ use serde_saphyr::ser_options;
 use crate::rule::Allowance;
 use crate::rule::Descriptor;
 use crate::rule::Domain;
+use crate::rule::Metadata;
 use crate::rule::Value;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::Cost;
@@ -46,6 +47,12 @@ struct DescriptorForm<'d> {
     quota_mode: bool,
     #[serde(skip_serializing_if = "is_false")]
     share_threshold: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    value_to_metric: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    detailed_metric: bool,
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
+    metadata: &'d Metadata,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate_limit: Option<LimitForm<'d>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -71,7 +78,16 @@ impl<'d> From<&'d Descriptor> for DescriptorForm<'d> {
             shadow_mode: limit.is_some_and(|limit| limit.shadow),
             quota_mode: limit.is_some_and(|limit| limit.quota),
             share_threshold,
-            rate_limit: descriptor.allowance.as_ref().map(Into::into),
+            value_to_metric: descriptor.value_to_metric,
+            detailed_metric: descriptor.detailed_metric,
+            metadata: &descriptor.metadata,
+            rate_limit: descriptor.allowance.as_ref().map(|allowance| {
+                let replaces = descriptor.replaces.iter();
+                LimitForm {
+                    replaces: replaces.map(|name| ReplacedForm { name }).collect(),
+                    ..LimitForm::from(allowance)
+                }
+            }),
             descriptors: descriptor.descriptors.iter().map(Into::into).collect(),
         }
     }
@@ -97,6 +113,13 @@ struct LimitForm<'d> {
     on_store_failure: Option<&'static str>,
     #[serde(skip_serializing_if = "is_false")]
     unlimited: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    replaces: Vec<ReplacedForm<'d>>,
+}
+
+#[derive(Serialize)]
+struct ReplacedForm<'d> {
+    name: &'d str,
 }
 
 impl<'d> From<&'d Allowance> for LimitForm<'d> {
@@ -123,7 +146,7 @@ impl<'d> From<&'d Limit> for LimitForm<'d> {
             algorithm: limit.algorithm.map(Algorithm::name),
             cost: limit.cost.map(Cost::name),
             on_store_failure: limit.on_store_failure.map(OnStoreFailure::name),
-            unlimited: false,
+            ..Self::default()
         }
     }
 }

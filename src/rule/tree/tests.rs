@@ -88,6 +88,7 @@ fn a_rule_says_which_values_are_counted_together() {
             pattern: "tree*".to_owned(),
             share_threshold: true,
         },
+        value_to_metric: false,
     };
     assert_eq!(rule.path, [segment]);
     assert_eq!(&*rule.domain, "match");

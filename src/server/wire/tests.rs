@@ -84,10 +84,12 @@ fn a_status_says_as_much_as_is_known() {
         name: "reports".to_owned(),
         requests: 3,
         unit: Unit::Week,
+        quota: false,
         remaining: 2,
         seconds_until_reset: 58,
+        metadata: None,
     };
-    let response = wire::response(Verdict {
+    let response = wire::response(&Verdict {
         over_limit: true,
         shadowed: false,
         statuses: vec![

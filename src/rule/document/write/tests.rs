@@ -163,11 +163,61 @@ fn distinct(mut siblings: Vec<Descriptor>) -> Vec<Descriptor> {
 
 fn node(below: impl Strategy<Value = Vec<Descriptor>>) -> impl Strategy<Value = Descriptor> {
     let parts = (text(), value(), prop::option::of(allowance()), below);
-    parts.prop_map(|(key, value, allowance, descriptors)| Descriptor {
-        allowance,
-        descriptors,
-        ..Descriptor::new(key, value)
+    let more = (names(), metadata(), any::<(bool, bool)>());
+    (parts, more).prop_map(|((key, value, allowance, descriptors), more)| {
+        let (replaces, metadata, (value_to_metric, detailed_metric)) = more;
+        let bare = Descriptor {
+            value_to_metric,
+            ..Descriptor::new(key, value)
+        };
+        match allowance {
+            None => Descriptor {
+                descriptors,
+                ..bare
+            },
+            Some(allowance) => Descriptor {
+                replaces: match &allowance {
+                    Allowance::Limited(limit) => others(replaces, limit.name.as_deref()),
+                    Allowance::Unlimited => replaces,
+                },
+                allowance: Some(allowance),
+                metadata,
+                detailed_metric,
+                descriptors,
+                ..bare
+            },
+        }
     })
+}
+
+/// Names but a limit's own.
+fn others(mut names: Vec<String>, own: Option<&str>) -> Vec<String> {
+    names.retain(|name| Some(name.as_str()) != own);
+    names
+}
+
+fn names() -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec(text(), 0..2)
+}
+
+fn metadata() -> impl Strategy<Value = Metadata> {
+    use serde_json::Value;
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        text().prop_map(Value::from),
+    ];
+    let value = leaf.prop_recursive(2, 6, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map(text(), inner, 0..3)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    });
+    prop::collection::btree_map(text(), value, 0..2).prop_map(|it| it.into_iter().collect())
 }
 
 /// Text with what is special in YAML well mixed in.
