@@ -24,6 +24,7 @@ use crate::platform::filter::RequestRedirect;
 use crate::platform::filter::UrlRewrite;
 use crate::platform::hostname::Hostname;
 use crate::platform::limit::LocalRateLimit;
+use crate::platform::limit::Plan;
 use crate::platform::limit::RateLimit;
 use crate::platform::security::Auth;
 use crate::platform::security::Cors;
@@ -45,6 +46,8 @@ pub struct Platform {
     pub routes: Vec<Arc<Route>>,
     /// The enabled policies whose route or API service is active too.
     pub policies: Vec<Arc<Policy>>,
+    /// The plans.
+    pub plans: Vec<Arc<Plan>>,
 }
 
 /// Where traffic comes in.

@@ -1,18 +1,23 @@
 //! The bursts of a platform's limits, which manifests have no place for.
 //!
 //! They are carried beside the manifests and joined to the rules that follow from these, by domain
-//! and by the route in the first entry of a descriptor.
+//! and by the route or the shared rule in the first entry of a descriptor.
 
 use std::collections::BTreeMap;
 
 use crate::manifest::Namespace;
+use crate::manifest::emit::traffic_policy::OF_GATEWAYS;
+use crate::manifest::emit::traffic_policy::of_service;
 use crate::platform::Platform;
+use crate::platform::Route;
 use crate::platform::effective::Effective;
+use crate::platform::effective::policies::Policies;
+use crate::platform::limit::RateLimit;
 use crate::rule::Allowance;
 use crate::rule::Descriptor;
 use crate::rule::Domain;
 
-/// The bursts by the domain and the route that they are for.
+/// The bursts by domain and bucket: all that a route has at a listener, or a shared rule.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Bursts(BTreeMap<(String, String), u32>);
 
@@ -20,20 +25,47 @@ impl Bursts {
     /// The bursts that are in force on a platform.
     pub fn of(platform: &Platform, namespace: &Namespace) -> Self {
         let effective = Effective::new(platform);
+        let policies = Policies::of(platform, &effective);
         let namespace = namespace.as_str();
-        let mut bursts = BTreeMap::new();
-        for route in &platform.routes {
-            let limit = effective.rate_limit(route);
-            let Some(limit) = limit.filter(|limit| limit.spec.burst > 0) else {
-                continue;
-            };
-            for listener in route.listeners() {
-                let domain = format!("{namespace}/{}/{}", route.gateway.name, listener.name);
-                let bucket = format!("httproute/{namespace}/{}", route.name);
-                bursts.insert((domain, bucket), limit.spec.burst);
+        let mut bursts = Self::default();
+        if let Some(limit) = policies.of_gateways.and_then(|it| it.limit) {
+            bursts.of_shared(namespace, OF_GATEWAYS, limit.spec);
+        }
+        for (service, together) in &policies.of_services {
+            let limit = together.routes.first().and_then(|it| it.rate_limit);
+            if let Some(limit) = limit {
+                bursts.of_shared(namespace, &of_service(service), limit.spec);
             }
         }
-        Self(bursts)
+        for traffic in &policies.of_routes {
+            let (route, limit) = (traffic.route, traffic.rate_limit);
+            match limit.map(|it| it.spec) {
+                Some(limit) if limit.shared => bursts.of_shared(namespace, &route.name, limit),
+                Some(limit) if limit.burst > 0 => bursts.of_route(namespace, route, limit.burst),
+                _ => {}
+            }
+        }
+        bursts
+    }
+
+    fn of_shared(&mut self, namespace: &str, policy: &str, limit: &RateLimit) {
+        if limit.burst == 0 {
+            return;
+        }
+        let domain = format!("{namespace}/{policy}");
+        // It is the first that stands in the policy.
+        for rule in 0..limit.key.rules() {
+            let bucket = format!("{domain}/rule/{rule}");
+            self.0.insert((domain.clone(), bucket), limit.burst);
+        }
+    }
+
+    fn of_route(&mut self, namespace: &str, route: &Route, burst: u32) {
+        for listener in route.listeners() {
+            let domain = format!("{namespace}/{}/{}", route.gateway.name, listener.name);
+            let bucket = format!("httproute/{namespace}/{}", route.name);
+            self.0.insert((domain, bucket), burst);
+        }
     }
 
     /// Gives the rules that follow from the platform's manifests their bursts.
@@ -43,15 +75,17 @@ impl Bursts {
         }
         for domain in domains {
             for bucket in &mut domain.descriptors {
-                let Some(route) = route(&bucket.key) else {
-                    continue;
-                };
-                let key = (domain.name.clone(), route.to_owned());
-                if let Some(burst) = self.0.get(&key) {
-                    add(*burst, bucket);
+                if let Some(burst) = self.of_bucket(&domain.name, &bucket.key) {
+                    add(burst, bucket);
                 }
             }
         }
+    }
+
+    fn of_bucket(&self, domain: &str, key: &str) -> Option<u32> {
+        let burst = |bucket: &str| self.0.get(&(domain.to_owned(), bucket.to_owned()));
+        let burst = burst(key).or_else(|| burst(route(key)?));
+        burst.copied()
     }
 }
 

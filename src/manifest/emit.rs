@@ -1,7 +1,8 @@
 //! Platform → manifests.
 //!
 //! A policy of Envoy Gateway replaces what less specific ones say, so each route gets one policy of
-//! its own that holds everything that is in force for it.
+//! its own that holds everything that is in force for it. Only counts that span routes stand in
+//! policies for several routes or for all gateways.
 
 mod backend;
 mod cluster;
@@ -10,7 +11,7 @@ mod gateway;
 mod rate_limit;
 mod route;
 mod security_policy;
-mod traffic_policy;
+pub(in crate::manifest) mod traffic_policy;
 
 use std::collections::BTreeMap;
 
@@ -44,10 +45,9 @@ pub fn manifests(platform: &Platform, namespace: &Namespace) -> Vec<Manifest> {
         if let Some(object) = security_policy::object(route, &effective, namespace) {
             manifests.push(Manifest::SecurityPolicy(object));
         }
-        if let Some(object) = traffic_policy::object(route, &effective, namespace) {
-            manifests.push(Manifest::BackendTrafficPolicy(object));
-        }
     }
+    let objects = traffic_policy::objects(platform, &effective, namespace);
+    manifests.extend(objects.into_iter().map(Manifest::BackendTrafficPolicy));
     manifest::sort(&mut manifests);
     manifests
 }

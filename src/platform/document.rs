@@ -12,10 +12,12 @@ mod cors;
 mod entities;
 mod filter;
 mod gateway;
+mod plan;
 mod policy;
 mod rate_limit;
 mod route;
 mod service;
+mod sharing;
 mod text;
 mod traffic;
 
@@ -55,6 +57,7 @@ struct Documents<'n> {
     api_services: Vec<Document<'n>>,
     routes: Vec<Document<'n>>,
     policies: Vec<Document<'n>>,
+    plans: Vec<Document<'n>>,
 }
 
 /// What a document can be.
@@ -65,6 +68,7 @@ enum Kind {
     ApiService,
     Route,
     Policy,
+    Plan,
 }
 
 // === impl Documents ===
@@ -84,6 +88,7 @@ impl<'n> Documents<'n> {
             Kind::ApiService => &mut self.api_services,
             Kind::Route => &mut self.routes,
             Kind::Policy => &mut self.policies,
+            Kind::Plan => &mut self.plans,
         };
         documents.push(document);
     }
@@ -108,32 +113,32 @@ impl<'n> Documents<'n> {
         let policies = Entities::read("policy", self.policies, faults, |name, fields, faults| {
             policy::read(&targets, name, fields, faults)
         });
+        let plans = Entities::read("plan", self.plans, faults, plan::read);
         let platform = Platform {
             gateways: gateways.active(),
             backends: backends.active(),
             api_services: api_services.active(),
             routes: routes.active(),
             policies: policies.active(),
+            plans: plans.active(),
         };
         agreement::check(&platform, &routes, &policies, faults);
+        sharing::check(&platform, &routes, &policies, &plans, faults);
         platform
     }
 }
 
 fn kind(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Kind> {
     let at = fields.required("kind", faults)?;
-    text::supported(
-        &at,
-        &[
-            ("Gateway", Some(Kind::Gateway)),
-            ("Backend", Some(Kind::Backend)),
-            ("ApiService", Some(Kind::ApiService)),
-            ("Route", Some(Kind::Route)),
-            ("Policy", Some(Kind::Policy)),
-            ("Plan", None),
-        ],
-        faults,
-    )
+    let names = [
+        ("Gateway", Kind::Gateway),
+        ("Backend", Kind::Backend),
+        ("ApiService", Kind::ApiService),
+        ("Route", Kind::Route),
+        ("Policy", Kind::Policy),
+        ("Plan", Kind::Plan),
+    ];
+    at.one_of(&names, faults)
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 //! Of each type one is: route over service over global; within one scope the higher priority, then
 //! the name that comes first. What is written in the route counts as a policy of scope route with
 //! priority 0 and the route's name, and wins over a policy of the same priority and name. The loser
-//! is overridden, not added.
+//! is overridden, not added. But a limit of scope global that is shared is one limit over all routes:
+//! it overrides only its like, and holds besides the limit of each route.
 
+pub mod policies;
 pub mod traffic;
 
 use std::cmp::Reverse;
@@ -39,6 +41,8 @@ pub struct InForce<'p, T> {
 pub enum Source<'p> {
     /// A backend.
     Backend(&'p str),
+    /// A plan.
+    Plan(&'p str),
     /// A policy.
     Policy(&'p str),
     /// A route.
@@ -50,6 +54,8 @@ pub enum Source<'p> {
 pub struct Effective<'p> {
     /// Of each type at most one.
     winners: HashMap<Covered<'p>, Vec<&'p Policy>>,
+    /// The limit that all routes share, with its policy.
+    shared: Option<InForce<'p, RateLimit>>,
 }
 
 /// What a policy covers, by name.
@@ -66,7 +72,14 @@ impl<'p> Effective<'p> {
         let mut policies: Vec<&Policy> = platform.policies.iter().map(Arc::as_ref).collect();
         policies.sort_by_key(|policy| rank(policy.priority, &policy.name));
         let mut winners: HashMap<Covered<'p>, Vec<&Policy>> = HashMap::new();
+        let mut shared = None;
         for policy in policies {
+            if let (Scope::Global, PolicySpec::RateLimit(limit)) = (&policy.scope, &policy.spec)
+                && limit.shared
+            {
+                shared.get_or_insert(InForce::new(Source::Policy(&policy.name), limit));
+                continue;
+            }
             let covered = match &policy.scope {
                 Scope::Global => Covered::Global,
                 Scope::Route(route) => Covered::Route(&route.name),
@@ -78,7 +91,12 @@ impl<'p> Effective<'p> {
                 winners.push(policy);
             }
         }
-        Self { winners }
+        Self { winners, shared }
+    }
+
+    /// The limit that all routes share, which holds besides what is in force for each of them.
+    pub fn shared(&self) -> Option<InForce<'p, RateLimit>> {
+        self.shared
     }
 
     /// The limit that is in force for `route`, if any is.
@@ -174,7 +192,8 @@ impl<T> Copy for InForce<'_, T> {}
 impl<'p> Source<'p> {
     /// The name of the entity.
     pub fn name(self) -> &'p str {
-        let (Self::Backend(name) | Self::Policy(name) | Self::Route(name)) = self;
+        let (Self::Backend(name) | Self::Plan(name) | Self::Policy(name) | Self::Route(name)) =
+            self;
         name
     }
 }
@@ -184,6 +203,7 @@ impl fmt::Display for Source<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self {
             Self::Backend(_) => "Backend",
+            Self::Plan(_) => "Plan",
             Self::Policy(_) => "Policy",
             Self::Route(_) => "Route",
         };

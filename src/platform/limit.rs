@@ -15,6 +15,9 @@ pub struct RateLimit {
     pub unit: Unit,
     /// What is counted apart.
     pub key: Key,
+    /// Whether everything that it covers counts together: every listener, hostname and method of a
+    /// route, every route of a service, or all routes.
+    pub shared: bool,
     /// Counts, but refuses nothing.
     pub shadow: bool,
     /// What a request costs.
@@ -44,8 +47,8 @@ pub enum Limit {
 /// What a limit counts apart.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Key {
-    /// Nothing: all requests share one count. Envoy Gateway keeps one for each listener, hostname
-    /// and method of a route, and none that is wider.
+    /// Nothing: all requests share one count. Unless the limit is shared, Envoy Gateway keeps one
+    /// for each listener, hostname and method of a route.
     All,
     /// Each client address.
     ClientIp,
@@ -56,6 +59,17 @@ pub enum Key {
     /// Each value of this claim of the token that a route asks for; requests whose token has no such
     /// claim are not limited.
     User(String),
+}
+
+impl Key {
+    /// How many rules of Envoy Gateway it takes.
+    pub fn rules(&self) -> usize {
+        match self {
+            // Envoy matches an address against blocks of its own family only.
+            Self::ClientIp => 2,
+            Self::All | Self::Consumer | Self::Header(_) | Self::User(_) => 1,
+        }
+    }
 }
 
 /// What a request costs.
@@ -74,4 +88,22 @@ pub struct Metadata {
     pub namespace: String,
     /// The key in it.
     pub key: String,
+}
+
+/// What a subscriber has bought; each consumer of it counts apart, over all routes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Plan {
+    /// Its name.
+    pub name: String,
+    /// The limits: at most the rate and the quota, in this order, and one of them at least.
+    pub allotments: Vec<Allotment>,
+}
+
+/// So many requests of a consumer per unit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Allotment {
+    /// How many requests pass in one unit; 0 refuses all.
+    pub requests: u32,
+    /// The unit.
+    pub unit: Unit,
 }

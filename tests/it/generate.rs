@@ -236,7 +236,7 @@ name: gold
 {path}:4: route: unknown route `nowhere`: there is none
 {path}:6: spec.burst: expected a whole number from 0 to 4294967294, found `-3`
 {path}:6: spec.unit: unknown unit `fortnight`: expected second, minute, hour, day, week, month or year
-{path}:8: kind: `Plan` is not supported yet
+{path}:8: expected at least one of rate_limit and quota
 "
     );
     refused(&[path], &expected);

@@ -110,6 +110,7 @@ fn callers(effective: &Effective<'_>, route: &Route) -> Vec<String> {
     let global = effective.rate_limit(route);
     let local = effective.local_rate_limit(route);
     let limits = [
+        effective.shared().map(|it| (it.source, &it.spec.key)),
         global.map(|it| (it.source, &it.spec.key)),
         local.map(|it| (it.source, &it.spec.key)),
     ];
@@ -117,7 +118,7 @@ fn callers(effective: &Effective<'_>, route: &Route) -> Vec<String> {
     let fault = |(source, key): (Source<'_>, &Key)| {
         let limit = match source {
             Source::Policy(name) => format!("the limit of policy `{name}`"),
-            Source::Backend(_) | Source::Route(_) => "the limit".to_owned(),
+            Source::Backend(_) | Source::Plan(_) | Source::Route(_) => "the limit".to_owned(),
         };
         unknown_caller(route, key).map(|reason| format!("{limit} is for each {reason}"))
     };

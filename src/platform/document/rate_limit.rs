@@ -43,11 +43,8 @@ fn global(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<RateLimit
     let burst = fields.optional("burst");
     let burst = burst.map(|at| burst_over(requests, &at, faults));
     let (unit, key) = (unit(fields, faults), key(fields, faults));
-    if let Some(at) = fields.optional("shared")
-        && at.boolean(faults) == Some(true)
-    {
-        faults.push(at.fault("`shared: true` is not supported yet"));
-    }
+    let shared = fields.optional("shared");
+    let shared = shared.and_then(|at| at.boolean(faults));
     let shadow = fields.optional("shadow");
     let shadow = shadow.and_then(|at| at.boolean(faults));
     let cost = fields.optional("cost");
@@ -60,6 +57,7 @@ fn global(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<RateLimit
         },
         unit: unit?,
         key: key?,
+        shared: shared.unwrap_or(false),
         shadow: shadow.unwrap_or(false),
         cost: cost.unwrap_or_default(),
     })
@@ -99,7 +97,7 @@ fn unit_named(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Unit> {
     unit
 }
 
-fn count(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<u32> {
+pub(super) fn count(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<u32> {
     let number = at.number(0, u64::from(u32::MAX), faults)?;
     u32::try_from(number).ok()
 }

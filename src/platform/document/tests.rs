@@ -3,9 +3,11 @@
 mod backend;
 mod filter;
 mod gateway;
+mod plan;
 mod policy;
 mod route;
 mod security;
+mod sharing;
 mod traffic;
 
 use std::sync::Arc;
@@ -18,10 +20,6 @@ use crate::platform::document::read;
 fn a_document_says_what_it_is() {
     check("name: x", &["t.yaml:1: `kind` is missing"]);
     check("[]", &["t.yaml:1: expected a mapping, found a list"]);
-    check(
-        "kind: Plan\nname: gold\nquota: {}",
-        &["t.yaml:1: kind: `Plan` is not supported yet"],
-    );
     check(
         "kind: Rout\nname: x",
         &["t.yaml:1: kind: unknown value `Rout`: did you mean `Route`?"],

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::document::node;
+use crate::platform::Platform;
 use crate::platform::document;
 use crate::platform::effective::Effective;
 use crate::platform::effective::Source;
@@ -81,6 +82,17 @@ fn a_disabled_policy_overrides_nothing() {
     check("", &lines(&[disabled, "scope: global"]), Some("p2"));
 }
 
+#[test]
+fn what_all_routes_share_overrides_only_its_like() {
+    let shared = "scope: global, shared: true";
+    let higher = "scope: global, shared: true, priority: 1";
+    check("", &lines(&[shared, "scope: global"]), Some("p2"));
+    check_shared("", None);
+    check_shared("scope: global", None);
+    check_shared(&lines(&[shared, "scope: route, route: rt"]), Some("p1"));
+    check_shared(&lines(&[shared, higher, shared]), Some("p2"));
+}
+
 const INLINE: &str = "rate_limit: {requests_per_unit: 1, unit: day}";
 
 fn lines(policies: &[&str]) -> String {
@@ -90,6 +102,24 @@ fn lines(policies: &[&str]) -> String {
 /// `policies` has one policy a line, named `p1`, `p2` and so on unless it says its name.
 #[track_caller]
 fn check(inline: &str, policies: &str, expected: Option<&str>) {
+    let platform = platform(inline, policies);
+    let limit = Effective::new(&platform).rate_limit(&platform.routes[0]);
+    let actual = limit.map(|it| match it.source {
+        Source::Route(_) => "itself",
+        source => source.name(),
+    });
+    assert_eq!(actual, expected);
+}
+
+#[track_caller]
+fn check_shared(policies: &str, expected: Option<&str>) {
+    let platform = platform("", policies);
+    let limit = Effective::new(&platform).shared();
+    assert_eq!(limit.map(|it| it.source.name()), expected);
+}
+
+#[track_caller]
+fn platform(inline: &str, policies: &str) -> Platform {
     let mut text = format!(
         "{ROUTE}{{kind: Route, name: rt, api_service: api, gateway: gw, path_prefix: /, \
          backend_refs: [{{backend: up}}], {inline}}}"
@@ -100,9 +130,13 @@ fn check(inline: &str, policies: &str, expected: Option<&str>) {
         } else {
             format!("name: p{}, ", index + 1)
         };
+        let (policy, shared) = match policy.split_once(", shared: true") {
+            Some((before, after)) => (format!("{before}{after}"), ", shared: true"),
+            None => (policy.to_owned(), ""),
+        };
         text.push_str(&format!(
             "\n---\n{{kind: Policy, {name}{policy}, type: rate-limit, \
-             spec: {{requests_per_unit: 1, unit: day}}}}"
+             spec: {{requests_per_unit: 1, unit: day{shared}}}}}"
         ));
     }
     let file = Arc::from("t.yaml");
@@ -110,10 +144,5 @@ fn check(inline: &str, policies: &str, expected: Option<&str>) {
     let mut faults = Vec::new();
     let platform = document::read(&[(file, nodes)], &mut faults);
     assert_eq!(faults, []);
-    let limit = Effective::new(&platform).rate_limit(&platform.routes[0]);
-    let actual = limit.map(|it| match it.source {
-        Source::Route(_) => "itself",
-        source => source.name(),
-    });
-    assert_eq!(actual, expected);
+    platform
 }

@@ -9,6 +9,7 @@ use crate::platform::backend::Backend;
 use crate::platform::effective::Effective;
 use crate::platform::effective::InForce;
 use crate::platform::effective::Source;
+use crate::platform::limit::Key;
 use crate::platform::limit::LocalRateLimit;
 use crate::platform::limit::RateLimit;
 use crate::platform::span::Span;
@@ -21,7 +22,8 @@ use crate::platform::traffic::Timeout;
 /// What is in force for a route, of each type one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Traffic<'p> {
-    route: &'p Route,
+    /// Whose requests they are.
+    pub route: &'p Route,
     /// The limit for all instances of Envoy together.
     pub rate_limit: Option<InForce<'p, RateLimit>>,
     /// The limit for each instance of Envoy.
@@ -113,6 +115,47 @@ impl<'p> Traffic<'p> {
         }
     }
 
+    /// What differs between the ways of two routes, by the names of policies' types and of fields.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let callers = |it: &Self| {
+            let keys = [
+                it.rate_limit.map(|it| &it.spec.key),
+                it.local_rate_limit.map(|it| &it.spec.key),
+            ];
+            keys.map(|key| match key {
+                Some(Key::User(claim)) => it.route.header_of(claim),
+                _ => None,
+            })
+        };
+        let differs = [
+            (
+                "rate-limit",
+                specs(self.rate_limit) != specs(other.rate_limit),
+            ),
+            (
+                "rate-limit of type Local",
+                specs(self.local_rate_limit) != specs(other.local_rate_limit),
+            ),
+            ("the header of the user", callers(self) != callers(other)),
+            ("retry", specs(self.retry) != specs(other.retry)),
+            ("timeout", self.timeout.specs() != other.timeout.specs()),
+            (
+                "circuit-breaker",
+                specs(self.circuit_breaker) != specs(other.circuit_breaker),
+            ),
+            (
+                "lb_policy",
+                specs(self.load_balancer) != specs(other.load_balancer),
+            ),
+            (
+                "health_check",
+                specs(self.health_check) != specs(other.health_check),
+            ),
+        ];
+        let differs = differs.into_iter().filter(|(_, differs)| *differs);
+        differs.map(|(name, _)| name).collect()
+    }
+
     /// Where it is written, in the order of the fields; some of it more than once.
     pub fn sources(&self) -> impl Iterator<Item = Source<'p>> {
         let sources = [
@@ -131,13 +174,24 @@ impl<'p> Traffic<'p> {
             // The backends say it together.
             let backends = match source {
                 Source::Backend(_) => route.backends.as_slice(),
-                Source::Policy(_) | Source::Route(_) => &[],
+                Source::Plan(_) | Source::Policy(_) | Source::Route(_) => &[],
             };
             let one = backends.is_empty().then_some(source);
             let all = backends.iter().map(|it| Source::Backend(&it.backend.name));
             one.into_iter().chain(all)
         })
     }
+}
+
+impl<'p> Timeouts<'p> {
+    fn specs(&self) -> [Option<&'p Span>; 3] {
+        [specs(self.request), specs(self.idle), specs(self.connect)]
+    }
+}
+
+/// What is said, wherever it is written.
+fn specs<T>(in_force: Option<InForce<'_, T>>) -> Option<&T> {
+    in_force.map(|it| it.spec)
 }
 
 /// The backends of a route, asked for what nobody else says.

@@ -27,6 +27,7 @@ fn what_is_emitted_is_what_envoy_gateway_accepted() {
     let mut n_compared = 0;
     for accepted in documents(&accepted) {
         let name = &accepted["metadata"]["name"];
+        // What is there for a plan stands in the policy of all gateways here, where it was recorded.
         if accepted["kind"] == "BackendTrafficPolicy" && name == "keyed" {
             continue;
         }

@@ -153,7 +153,9 @@ fn spoil() -> impl Strategy<Value = Spoil> {
 fn documents() -> impl Strategy<Value = Vec<String>> {
     let routes = prop::collection::vec(route(), 0..6);
     let policies = prop::collection::vec(policy(), 0..6);
-    (gateway(), backend(), routes, policies).prop_map(|(gateway, backend, routes, policies)| {
+    let plans = prop::collection::vec(plan(), 0..3);
+    let documents = (gateway(), backend(), routes, policies, plans);
+    documents.prop_map(|(gateway, backend, routes, policies, plans)| {
         let mut documents = vec![
             gateway,
             backend,
@@ -180,6 +182,8 @@ fn documents() -> impl Strategy<Value = Vec<String>> {
         }));
         let policies = policies.iter().enumerate();
         documents.extend(policies.map(|(index, rest)| named("Policy", index, rest)));
+        let plans = plans.iter().enumerate();
+        documents.extend(plans.map(|(index, rest)| named("Plan", index, rest)));
         documents
     })
 }
@@ -347,6 +351,17 @@ fn route() -> impl Strategy<Value = (String, String)> {
     })
 }
 
+/// A plan without its kind and name.
+fn plan() -> impl Strategy<Value = String> {
+    let period = prop::sample::select(vec!["1s", "60s", "1h", "24h", "7d", "30d", "365d"]);
+    let limit = (any::<u32>(), period)
+        .prop_map(|(requests, period)| format!("{{requests: {requests}, period: {period}}}"));
+    (limit.clone(), proptest::option::of(limit)).prop_map(|(quota, rate)| {
+        let rate = rate.map(|it| format!(", rate_limit: {it}"));
+        format!("quota: {quota}{}", rate.unwrap_or_default())
+    })
+}
+
 /// A policy without its kind and name.
 fn policy() -> impl Strategy<Value = String> {
     let scope = prop::sample::select(vec![
@@ -365,7 +380,7 @@ fn policy() -> impl Strategy<Value = String> {
     let limit = (any::<u32>(), unit.clone(), key.clone()).prop_map(|(requests, unit, key)| {
         format!("type: rate-limit, spec: {{requests_per_unit: {requests}, unit: {unit}{key}}}")
     });
-    let local = (1..=u32::MAX, unit, key).prop_map(|(requests, unit, key)| {
+    let local = (1..=u32::MAX, unit, key.clone()).prop_map(|(requests, unit, key)| {
         format!("type: rate-limit, spec: {{requests_per_unit: {requests}, unit: {unit}, type: Local{key}}}")
     });
     let cors = (word(), span()).prop_map(|(host, age)| {
@@ -390,8 +405,17 @@ fn policy() -> impl Strategy<Value = String> {
     let spec = prop_oneof![
         limit, local, cors, modifier, rewrite, retry, timeout, breaker
     ];
-    (scope, 0..3_u32, any::<bool>(), spec).prop_map(|(scope, priority, is_enabled, spec)| {
-        format!("{scope}, priority: {priority}, enabled: {is_enabled}, {spec}")
+    let scoped = (scope, spec).prop_map(|(scope, spec)| format!("{scope}, {spec}"));
+    // Others would have to be the same for all routes.
+    let shared = (any::<u32>(), key).prop_map(|(requests, key)| {
+        format!(
+            "scope: global, type: rate-limit, \
+             spec: {{requests_per_unit: {requests}, unit: day, shared: true{key}}}"
+        )
+    });
+    let policy = prop_oneof![4 => scoped, 1 => shared];
+    (policy, 0..3_u32, any::<bool>()).prop_map(|(policy, priority, is_enabled)| {
+        format!("{policy}, priority: {priority}, enabled: {is_enabled}")
     })
 }
 

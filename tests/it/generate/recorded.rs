@@ -11,6 +11,8 @@ use slidegate::manifest::rules;
 use slidegate::rule::Descriptor;
 use slidegate::rule::Domain;
 use slidegate::rule::document;
+use slidegate::source::file::File;
+use slidegate::source::platform;
 
 use crate::generate::text;
 use crate::support::in_project;
@@ -39,6 +41,50 @@ fn a_shared_rule_of_a_gateway_reaches_the_routes_that_merge_it_or_say_nothing() 
 fn the_most_specific_policy_holds() {
     check("policies");
 }
+
+#[test]
+fn plans_become_the_rules_that_were_recorded() {
+    let file = File {
+        name: Arc::from("platform.yaml"),
+        text: PLANS.to_owned(),
+    };
+    let manifests = platform::manifests(&[file], "default").unwrap();
+    let domains = rules::domains(&manifests).unwrap();
+    let pushed = pushed(&in_project("tests/vectors/plans/rate-limit-config.yaml"));
+    // Some names are others there, and they stand in domains and keys.
+    let rules = |domains: &[Domain]| {
+        let text = document::write(domains)
+            .replace("default/platform.gateways", "default/plans")
+            .replace("default/aa/", "default/a/")
+            .replace("default/dd/", "default/d/");
+        let mut rules: Vec<String> = text.split("---\n").map(str::to_owned).collect();
+        rules.sort_unstable();
+        rules
+    };
+    assert_eq!(rules(&domains), rules(&pushed));
+}
+
+/// The platform of which the recorded manifests are, but that here all routes count for plans.
+const PLANS: &str = "
+{kind: Gateway, name: eg, gateway_class: eg, listeners: [{name: http, protocol: HTTP, port: 8888}]}
+---
+{kind: Backend, name: backend, scheme: http, endpoints: [{host: 10.0.0.1, port: 3000}]}
+---
+{kind: ApiService, name: api}
+---
+kind: Plan
+name: gold
+rate_limit: {requests: 3, period: 1h}
+quota: {requests: 100, period: 30d}
+---
+{kind: Route, name: aa, api_service: api, gateway: eg, hostnames: [a.example.com], path_prefix: /, backend_refs: [{backend: backend}], rate_limit: {requests_per_unit: 10, unit: hour}}
+---
+{kind: Route, name: bb, api_service: api, gateway: eg, hostnames: [b.example.com], path_prefix: /, backend_refs: [{backend: backend}], timeout: {request_timeout: 30s}}
+---
+{kind: Route, name: cc, api_service: api, gateway: eg, hostnames: [c.example.com], path_prefix: /, backend_refs: [{backend: backend}]}
+---
+{kind: Route, name: dd, api_service: api, gateway: eg, hostnames: [d.example.com], path_prefix: /, backend_refs: [{backend: backend}], rate_limit: {requests_per_unit: 10, unit: hour}}
+";
 
 #[track_caller]
 fn check(name: &str) {

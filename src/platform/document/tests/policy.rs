@@ -45,6 +45,7 @@ spec:
         burst: 20,
         unit: Unit::Minute,
         key: Key::Header("x-user-id".to_owned()),
+        shared: false,
         shadow: true,
         cost: Cost {
             request: Some(0),
@@ -174,14 +175,6 @@ fn a_limit_is_checked_field_by_field() {
     limit(
         "shadow: on",
         &["spec.shadow: expected true or false, found `on`"],
-    );
-}
-
-#[test]
-fn what_is_not_supported_yet_is_refused_by_name() {
-    limit(
-        "shared: true",
-        &["spec.shared: `shared: true` is not supported yet"],
     );
 }
 

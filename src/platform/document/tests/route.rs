@@ -326,14 +326,6 @@ fn matches_are_checked_field_by_field() {
     );
 }
 
-#[test]
-fn what_is_not_supported_yet_is_refused_by_name() {
-    route(
-        "rate_limit: {requests_per_unit: 1, unit: day, shared: true}",
-        &["t.yaml:7: rate_limit.shared: `shared: true` is not supported yet"],
-    );
-}
-
 #[track_caller]
 fn path_of(kind: &str, path: &str, message: &str) {
     check(
