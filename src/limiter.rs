@@ -148,6 +148,8 @@ pub struct Options {
     pub shadow: bool,
     /// Every limit is in quota mode, overrides too, and so is what no rule matches.
     pub quota: bool,
+    /// What the key of every counter begins with.
+    pub key_prefix: String,
 }
 
 /// Decides requests by the rules in force.

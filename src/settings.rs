@@ -1,6 +1,7 @@
 //! How the process runs: flags and environment, read once.
 
 pub mod answer;
+pub mod counting;
 pub mod duration;
 pub mod load;
 pub mod log;
@@ -25,6 +26,7 @@ use clap::builder::TypedValueParser;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::OnStoreFailure;
 use crate::settings::answer::Answer;
+use crate::settings::counting::Counting;
 use crate::settings::load::Load;
 use crate::settings::log::LogLevel;
 use crate::settings::store::StoreAddress;
@@ -151,6 +153,10 @@ pub struct Serve {
     /// Takes every limit for one in quota mode, and descriptors without a limit as well
     #[arg(long, env = "SLIDEGATE_QUOTA_MODE")]
     pub quota_mode: bool,
+
+    /// How hits are counted, apart from where.
+    #[command(flatten)]
+    pub counting: Counting,
 
     /// What answers carry beside the codes.
     #[command(flatten)]

@@ -79,7 +79,7 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
     // and scrapes see that, and the request is answered.
     let drained = CancellationToken::new();
     let let_go = CancellationToken::new();
-    let Link { store, kind } = link(&settings.store, &mut tasks, &let_go)?;
+    let Link { store, kind } = link(settings, &mut tasks, &let_go)?;
     let store_metrics = metrics.store(kind);
     let connected = store_metrics.connected.clone();
     let clock = SystemClock::start();
@@ -227,11 +227,11 @@ async fn watch_store(
 }
 
 fn link(
-    address: &StoreAddress,
+    settings: &Serve,
     tasks: &mut Tasks,
     let_go: &CancellationToken,
 ) -> Result<Link, TaskError> {
-    match address {
+    match &settings.store {
         StoreAddress::Memory => {
             info!("counting in memory: other replicas do not see these counts");
             Ok(Link {
@@ -244,7 +244,7 @@ fn link(
             let (store, keeper) = RedisStore::new(url.expose(), redis::Clock::Server)?;
             keep(keeper, tasks, let_go.clone())?;
             Ok(Link {
-                store: Arc::new(store),
+                store: Arc::new(store.with_expiry_jitter(settings.counting.expiry_jitter)),
                 kind: "redis",
             })
         }
@@ -289,6 +289,7 @@ fn options(settings: &Serve) -> Options {
         algorithm: settings.algorithm,
         shadow: settings.shadow_mode,
         quota: settings.quota_mode,
+        key_prefix: settings.counting.key_prefix.clone(),
     }
 }
 

@@ -179,7 +179,7 @@ impl<'a> Plan<'a> {
             };
             let hits = hits(request, descriptor, None, state, now.steady);
             let algorithm = options.algorithm;
-            let key = key(request.domain, entries(), algorithm, limited.window, now);
+            let key = options.key(request.domain, entries(), algorithm, limited.window, now);
             return self.limited(limited, key, algorithm, hits);
         }
         let Some((rule, state)) = tree.find(entries()).map(|id| in_force.rule(id)) else {
@@ -216,7 +216,7 @@ impl<'a> Plan<'a> {
         };
         let hits = hits(request, descriptor, limit.cost, state, now.steady);
         let counted = rule.path.iter().zip(entries()).map(counted_as);
-        let key = key(request.domain, counted, algorithm, limited.window, now);
+        let key = options.key(request.domain, counted, algorithm, limited.window, now);
         self.limited(limited, key, algorithm, hits)
     }
 
@@ -337,16 +337,24 @@ fn count(hits: Hits) -> u64 {
     count
 }
 
-fn key<'e>(
-    domain: &str,
-    path: impl IntoIterator<Item = (&'e str, &'e str)>,
-    algorithm: Algorithm,
-    window: Window,
-    now: Now,
-) -> Vec<u8> {
-    match algorithm {
-        Algorithm::FixedWindow => key::fixed(domain, path, window, now.wall),
-        Algorithm::SlidingWindow => key::sliding(domain, path, window),
+impl Options {
+    /// The identity of a counter.
+    pub(super) fn key<'e>(
+        &self,
+        domain: &str,
+        path: impl IntoIterator<Item = (&'e str, &'e str)>,
+        algorithm: Algorithm,
+        window: Window,
+        now: Now,
+    ) -> Vec<u8> {
+        let mut key = match algorithm {
+            Algorithm::FixedWindow => key::fixed(domain, path, window, now.wall),
+            Algorithm::SlidingWindow => key::sliding(domain, path, window),
+        };
+        if !self.key_prefix.is_empty() {
+            key.splice(..0, self.key_prefix.bytes());
+        }
+        key
     }
 }
 

@@ -10,7 +10,6 @@ use crate::rule::limit::Window;
 use crate::store::Now;
 use crate::store::Take;
 use crate::store::Veto;
-use crate::store::key;
 
 impl Limiter {
     /// Looks after the store until told to stop: probes it, and tells it what it does not know
@@ -48,12 +47,14 @@ impl Limiter {
     /// A write to a key of the service's own, counted as requests are.
     fn probe(&self, now: Now) -> Take {
         let (path, window) = ([(PROBE, "")], Window::of_one(Unit::Second));
+        let algorithm = self.options.algorithm;
+        let domain = match algorithm {
+            Algorithm::FixedWindow => PROBE,
+            Algorithm::SlidingWindow => "",
+        };
         Take {
-            key: match self.options.algorithm {
-                Algorithm::FixedWindow => key::fixed(PROBE, path, window, now.wall),
-                Algorithm::SlidingWindow => key::sliding("", path, window),
-            },
-            algorithm: self.options.algorithm,
+            key: self.options.key(domain, path, algorithm, window, now),
+            algorithm,
             limit: u32::MAX,
             burst: 0,
             window,

@@ -4,6 +4,7 @@ mod script;
 pub mod topology;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::redis::RedisError;
 use ::redis::ServerErrorKind;
@@ -21,6 +22,7 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Take;
 use crate::store::redis::script::Call;
+use crate::store::redis::script::Expiry;
 use crate::store::redis::script::TakeScript;
 use crate::store::redis::topology::Keeper;
 use crate::store::redis::topology::Link;
@@ -30,6 +32,7 @@ use crate::store::redis::topology::Sent;
 pub struct RedisStore {
     link: Arc<Link>,
     script: TakeScript,
+    expiry: Expiry,
     clock: Clock,
 }
 
@@ -53,9 +56,21 @@ impl RedisStore {
         let store = Self {
             link,
             script: TakeScript::new(),
+            expiry: Expiry::default(),
             clock,
         };
         Ok((store, keeper))
+    }
+
+    /// The same with another jitter than 300 seconds: keys of fixed windows stay so much longer
+    /// than they must, at most, each a random part of it.
+    #[must_use]
+    pub fn with_expiry_jitter(self, jitter: Duration) -> Self {
+        let jitter = jitter.as_secs();
+        Self {
+            expiry: Expiry { jitter },
+            ..self
+        }
     }
 
     /// Whether Redis is connected, now and as it changes.
@@ -77,7 +92,7 @@ impl RedisStore {
         for unused in unused {
             call.give_back(unused);
         }
-        call.take(takes);
+        call.take(takes, self.expiry);
         let answer = self.execute(&call, now).await?;
         script::records(&answer)?.answers(takes, now)
     }
@@ -105,7 +120,7 @@ impl RedisStore {
             let (Hits::Ask(hits) | Hits::Report(hits)) = take.hits;
             let key = take.key.as_slice();
             pipe.cmd("INCRBY").arg(key).arg(hits.min(MAX_HITS));
-            pipe.cmd("EXPIRE").arg(key).arg(script::time_to_live(take));
+            pipe.cmd("EXPIRE").arg(key).arg(self.expiry.seconds(take));
         }
         let lane = self.link.lane(&first.key);
         let counts = self.link.send_all(lane, &pipe, 2 * takes.len()).await?;

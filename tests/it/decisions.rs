@@ -4,7 +4,6 @@
 //! differences of the record's README.
 
 use std::fs;
-use std::time::SystemTime;
 
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::RateLimitOverride;
@@ -17,6 +16,7 @@ use crate::support::in_project;
 use crate::support::redis::Redis;
 use crate::support::rls::descriptor;
 use crate::support::service::Service;
+use crate::support::unix_seconds;
 
 /// An answer that differs from the recorded one.
 struct Difference {
@@ -123,9 +123,9 @@ async fn check(
         let url = redis
             .as_ref()
             .map_or_else(|| "memory".to_owned(), Redis::url);
-        let hour = hour();
+        let hour = unix_seconds() / 3_600;
         let found = replay(algorithm, &url).await;
-        if hour != self::hour() {
+        if hour != unix_seconds() / 3_600 {
             continue;
         }
         compare(&found, differences);
@@ -316,14 +316,4 @@ fn read<T: for<'de> Deserialize<'de>>(file: &str) -> T {
     let path = in_project("tests/vectors/decisions").join(file);
     let text = fs::read_to_string(path).unwrap();
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{file}: {error}"))
-}
-
-/// Hours since the Unix epoch.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "windows in another process end by the clock on the wall"
-)]
-fn hour() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.unwrap().as_secs() / 3_600
 }

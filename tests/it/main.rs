@@ -17,6 +17,7 @@ mod load;
 mod readme;
 mod reload;
 mod rls;
+mod shared_counters;
 mod store;
 mod strictness;
 mod support;

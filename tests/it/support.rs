@@ -19,6 +19,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::SystemTime;
 
 /// How long a test waits for something that should happen at once; generous, for busy machines.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -85,4 +86,14 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
 )]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// Seconds since the Unix epoch, as fixed windows are aligned to.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "windows in another process end by the clock on the wall"
+)]
+pub(crate) fn unix_seconds() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap().as_secs()
 }

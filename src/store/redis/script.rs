@@ -83,10 +83,10 @@ impl Call {
     }
 
     /// Adds the takes of one request, which are decided together.
-    pub(super) fn take(&mut self, group: &[Take]) {
+    pub(super) fn take(&mut self, group: &[Take], expiry: Expiry) {
         for (index, take) in group.iter().enumerate() {
             let (kind, window) = match (take.algorithm, take.hits) {
-                (Algorithm::FixedWindow, _) => (FIXED, time_to_live(take)),
+                (Algorithm::FixedWindow, _) => (FIXED, expiry.seconds(take)),
                 (Algorithm::SlidingWindow, Hits::Ask(_)) => (ASK, take.window.micros()),
                 (Algorithm::SlidingWindow, Hits::Report(_)) => (REPORT, take.window.micros()),
             };
@@ -206,10 +206,28 @@ fn veto(veto: Veto) -> u64 {
     }
 }
 
-/// The seconds after which the key of a fixed window expires: the window and a random part of
-/// five minutes, as envoyproxy/ratelimit has it.
-pub(super) fn time_to_live(take: &Take) -> u64 {
-    take.window.seconds() + fastrand::u64(..300)
+/// When the keys of fixed windows expire, as envoyproxy/ratelimit has it: after the window and a
+/// random part of so many seconds more, none if that is 0.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expiry {
+    pub(super) jitter: u64,
+}
+
+impl Expiry {
+    /// In how many seconds the key of a take expires.
+    pub(super) fn seconds(self, take: &Take) -> u64 {
+        let jitter = match self.jitter {
+            0 => 0,
+            jitter => fastrand::u64(..jitter),
+        };
+        take.window.seconds() + jitter
+    }
+}
+
+impl Default for Expiry {
+    fn default() -> Self {
+        Self { jitter: 300 }
+    }
 }
 
 /// An answer that is not of the form that was asked for.
