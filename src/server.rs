@@ -12,6 +12,8 @@ pub mod rls;
 pub mod wire;
 
 use std::io;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -31,12 +33,26 @@ pub struct CannotListen {
 
 /// Binds the address that `flag` gave.
 pub async fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, CannotListen> {
-    let bound = TcpListener::bind(address).await;
+    let bound = match TcpListener::bind(address).await {
+        // All addresses of both families, where there is only one.
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && !is_final(&error) => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    };
     bound.map_err(|source| CannotListen {
         flag,
         address,
         source,
     })
+}
+
+/// Whether another family of addresses would not help.
+fn is_final(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+    )
 }
 
 /// The next connection. When there is none to be had, for want of file descriptors say, it tries

@@ -2,36 +2,46 @@
 
 pub mod answer;
 pub mod counting;
+pub mod drop_in;
 pub mod duration;
+pub mod explain;
 pub mod load;
 pub mod log;
 pub mod store;
 pub mod tls;
+pub mod xds;
 
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::CommandFactory;
+use clap::FromArgMatches;
 use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::OnStoreFailure;
 use crate::settings::answer::Answer;
 use crate::settings::counting::Counting;
+use crate::settings::explain::Explain;
 use crate::settings::load::Load;
 use crate::settings::log::LogLevel;
 use crate::settings::store::StoreAddress;
 use crate::settings::store::StoreParser;
 use crate::settings::tls::Tls;
+use crate::settings::xds::Xds;
+use crate::source::runtime::Runtime;
 
 /// Global rate limits for Envoy: at most N requests in any window.
 ///
@@ -62,9 +72,15 @@ pub enum Command {
 /// How `serve` runs.
 #[derive(Args, Debug)]
 pub struct Serve {
+    /// Takes the place of envoyproxy/ratelimit: reads that service's environment as well
+    ///
+    /// So does the program when it is started under the name `ratelimit`, without arguments.
+    #[arg(long, env = "SLIDEGATE_DROP_IN")]
+    pub drop_in: bool,
+
     /// A rule file, or a directory with rule files; may be given several times
     ///
-    /// Without --rules and --platform the rules of config/demo apply.
+    /// Without --rules, --platform and --xds-server the rules of config/demo apply.
     #[arg(
         long,
         env = "SLIDEGATE_RULES",
@@ -90,6 +106,10 @@ pub struct Serve {
         default_value = "default"
     )]
     pub namespace: String,
+
+    /// The xDS server that rules come from.
+    #[command(flatten)]
+    pub xds: Xds,
 
     /// Where hits are counted: `memory` or `redis://host:port/db`
     #[arg(
@@ -224,6 +244,28 @@ pub struct Serve {
     )]
     pub metrics_addr: SocketAddr,
 
+    /// The path of the metrics at that address
+    #[arg(
+        long,
+        env = "SLIDEGATE_METRICS_PATH",
+        value_name = "PATH",
+        default_value = "/metrics",
+        value_parser = page
+    )]
+    pub metrics_path: String,
+
+    /// Listens only once the first rules have come from the xDS server
+    #[arg(long, env = "SLIDEGATE_WAIT_FOR_RULES")]
+    pub wait_for_rules: bool,
+
+    /// Fails /healthcheck and gRPC health while no domain has rules
+    #[arg(long, env = "SLIDEGATE_HEALTH_NEEDS_RULES")]
+    pub health_needs_rules: bool,
+
+    /// Fails /healthcheck while the store does not answer; gRPC health does so anyway
+    #[arg(long, env = "SLIDEGATE_HEALTH_NEEDS_STORE")]
+    pub health_needs_store: bool,
+
     /// How many threads serve gRPC; one for each processor unless given
     #[arg(long, env = "SLIDEGATE_THREADS", value_name = "COUNT")]
     pub threads: Option<NonZeroUsize>,
@@ -268,6 +310,26 @@ pub struct Serve {
         value_parser = log::read
     )]
     pub log_level: LogLevel,
+
+    /// Rule files in envoyproxy/ratelimit's layout.
+    #[arg(skip)]
+    pub runtime: Option<Runtime>,
+
+    /// Whether the rules of equal domains are put together.
+    #[arg(skip)]
+    pub merge_domains: bool,
+
+    /// Whether metrics are served.
+    #[arg(skip = true)]
+    pub has_metrics: bool,
+
+    /// Whether gRPC health is content with a store that has answered once.
+    #[arg(skip)]
+    pub forgives_store: bool,
+
+    /// What to say at the start of settings that have no effect.
+    #[arg(skip)]
+    pub notes: Vec<String>,
 }
 
 /// How log lines look.
@@ -335,51 +397,6 @@ pub struct Validate {
     pub namespace: String,
 }
 
-/// How `explain` runs.
-#[derive(Args, Debug)]
-pub struct Explain {
-    /// Platform documents or manifests, or directories with some
-    #[arg(required = true, value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
-
-    /// The request's method
-    #[arg(long, value_name = "METHOD", default_value = "GET")]
-    pub method: String,
-
-    /// The request's host
-    #[arg(long, value_name = "HOST")]
-    pub host: String,
-
-    /// The gateway's port; all of them are looked at unless given
-    #[arg(long, value_name = "PORT")]
-    pub port: Option<u16>,
-
-    /// The request's path, with its query
-    #[arg(long, value_name = "PATH", default_value = "/", value_parser = path)]
-    pub path: String,
-
-    /// A header of the request, such as `x-user: alice`; may be given several times
-    #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
-    pub header: Vec<(String, String)>,
-
-    /// The client's address
-    #[arg(long, value_name = "ADDRESS")]
-    pub ip: Option<IpAddr>,
-
-    /// The Kubernetes namespace that platform documents are deployed to
-    #[arg(
-        long,
-        env = "SLIDEGATE_NAMESPACE",
-        value_name = "NAME",
-        default_value = "default"
-    )]
-    pub namespace: String,
-
-    /// Prints JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
 impl Settings {
     /// Reads the arguments, the program's name first, and the environment.
     ///
@@ -389,26 +406,40 @@ impl Settings {
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let mut arguments: Vec<OsString> = arguments.into_iter().collect();
         if arguments.len() <= 1 {
+            let name = arguments.first().map(Path::new).and_then(Path::file_name);
+            let is_other = name.is_some_and(|name| name == "ratelimit");
             arguments = vec!["slidegate".into(), "serve".into()];
+            arguments.extend(is_other.then(|| "--drop-in".into()));
         }
-        Self::try_parse_from(arguments)
+        let matches = Self::command().try_get_matches_from(arguments)?;
+        let mut settings = Self::from_arg_matches(&matches)?;
+        if let Command::Serve(serve) = &mut settings.command
+            && serve.drop_in
+        {
+            let given = matches.subcommand_matches("serve");
+            let is_given = |name: &str| {
+                let source = given.and_then(|given| given.value_source(name));
+                source.is_some_and(|it| it != ValueSource::DefaultValue)
+            };
+            drop_in::apply(serve, &is_given, &variable).map_err(|error| {
+                clap::Error::raw(ErrorKind::ValueValidation, format!("{error}\n"))
+            })?;
+        }
+        Ok(settings)
     }
 }
 
-fn path(text: &str) -> Result<String, &'static str> {
-    let is_path = text.starts_with('/') && !text.contains('#');
+/// A variable of the environment; one that is not UTF-8 is seen with what can be read of it.
+fn variable(name: &str) -> Option<String> {
+    let value = std::env::var_os(name)?;
+    Some(value.to_string_lossy().into_owned())
+}
+
+fn page(text: &str) -> Result<String, &'static str> {
+    let is_path = text.starts_with('/') && !text.contains(['{', '}', '?', '#']);
     is_path
         .then(|| text.to_owned())
-        .ok_or("expected a path such as `/v1/chat?stream=true`")
-}
-
-fn header(text: &str) -> Result<(String, String), &'static str> {
-    match text.split_once(':') {
-        Some((name, value)) if !name.trim().is_empty() => {
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
-        }
-        _ => Err("expected a header such as `x-user: alice`"),
-    }
+        .ok_or("expected a path such as /metrics")
 }
 
 fn on_store_failure_parser() -> impl TypedValueParser<Value = OnStoreFailure> {

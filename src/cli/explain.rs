@@ -12,7 +12,7 @@ use crate::manifest::explain::Hits;
 use crate::manifest::explain::Sent;
 use crate::manifest::explain::request::Request;
 use crate::rule::tree::RuleSet;
-use crate::settings::Explain;
+use crate::settings::explain::Explain;
 use crate::shutdown::TaskError;
 use crate::source;
 use crate::source::file;

@@ -2,9 +2,10 @@
 
 mod announce;
 mod logging;
+mod rules;
+mod secure;
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -14,11 +15,13 @@ use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::sync::DropGuard;
 use tracing::info;
+use tracing::warn;
 
-use crate::document::Faults;
+use crate::cli::serve::rules::Rules;
 use crate::limiter::Limiter;
 use crate::limiter::Options;
 use crate::limiter::clock::Clock;
@@ -31,10 +34,10 @@ use crate::server;
 use crate::server::answer::Additions;
 use crate::server::answer::HeaderNames;
 use crate::server::connection::Connecting;
-use crate::server::connection::Tls;
 use crate::server::grpc;
 use crate::server::grpc::Serving;
 use crate::server::health;
+use crate::server::health::Health;
 use crate::server::http;
 use crate::server::pages;
 use crate::server::rls::Rls;
@@ -43,14 +46,11 @@ use crate::settings::answer::Answer;
 use crate::settings::store::StoreAddress;
 use crate::shutdown::TaskError;
 use crate::shutdown::Tasks;
-use crate::source;
-use crate::source::Sources;
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::store::redis;
 use crate::store::redis::RedisStore;
 use crate::store::redis::topology::Keeper;
-use crate::tls::Kept;
 
 /// Serves until a signal comes or a task fails.
 pub fn run(settings: &Serve) -> Result<(), TaskError> {
@@ -68,11 +68,17 @@ pub fn run(settings: &Serve) -> Result<(), TaskError> {
 async fn serve(settings: &Serve) -> Result<(), TaskError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let sources = sources(settings);
-    let domains = source::load(&sources).map_err(Faulty)?;
-    let ports = Ports::bind(settings).await?;
-
     let mut tasks = Tasks::default();
+    let clock = SystemClock::start();
+    for note in &settings.notes {
+        warn!("{note}");
+    }
+    let rules = Rules::of(settings, &mut tasks, clock)?;
+    let early = match settings.wait_for_rules {
+        true => None,
+        false => Some(Ports::bind(settings).await?),
+    };
+
     let stop = tasks.stop_token();
     let metrics = Arc::new(Metrics::new());
     // The plain ports and the link to the store stay until the last gRPC request has ended: probes
@@ -82,7 +88,6 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
     let Link { store, kind } = link(settings, &mut tasks, &let_go)?;
     let store_metrics = metrics.store(kind);
     let connected = store_metrics.connected.clone();
-    let clock = SystemClock::start();
     let limiter = Limiter::new(
         store,
         Arc::new(clock),
@@ -105,27 +110,43 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
             limiter
         }
     };
-    let rules = RuleSet::new(domains);
-    announce::rules(&rules, settings.algorithm);
     announce::modes(settings);
-    limiter.replace_rules(rules);
+    let (n_domains, mut domains) = watch::channel(None);
     let apply = {
         let (limiter, last_load) = (Arc::clone(&limiter), metrics.source().last_load);
         move |domains: Vec<Domain>| {
+            let n = domains.len();
             limiter.replace_rules(RuleSet::new(domains));
             last_load.set(clock.now().wall.0 as f64 / 1e6);
+            n_domains.send_replace(Some(n));
         }
     };
-    tasks.spawn(
-        "configuration",
-        source::watch(sources, apply, metrics.source(), stop.clone()),
-    );
+    rules.follow(apply, metrics.source(), &mut tasks);
+    let hurry = CancellationToken::new();
+    let ports = match early {
+        Some(ports) => ports,
+        None => {
+            info!("waiting for the first rules before anything is listened on");
+            tokio::select! {
+                // Nobody is left to apply rules only when that task has ended.
+                _ = domains.wait_for(Option::is_some) => Ports::bind(settings).await?,
+                () = told_to_stop(&mut terminate, &mut interrupt, &hurry) => return Ok(()),
+            }
+        }
+    };
     tasks.spawn("metrics", upkeep(Arc::clone(&metrics), stop.clone()));
 
+    let health = Health {
+        store: limiter.answers(),
+        domains,
+        needs_rules: settings.health_needs_rules,
+        needs_store: settings.health_needs_store,
+        forgives_store: settings.forgives_store && !settings.health_needs_store,
+    };
     let reporter = health::reporter().await;
     tasks.spawn(
         "health",
-        health::report(reporter.clone(), limiter.answers(), connected, stop.clone()),
+        health::report(reporter.clone(), health.clone(), connected, stop.clone()),
     );
     let rls = Rls::new(
         Arc::clone(&limiter),
@@ -134,20 +155,19 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
         additions(&settings.answer),
     );
     let routes = grpc::routes(rls.clone(), reporter)?;
-    let main = pages::main(rls, stop);
+    let main = pages::main(rls, health, stop);
     let debug = pages::debug(limiter);
-    let scrape = pages::metrics(Arc::clone(&metrics));
     tasks.spawn("HTTP port", http::serve(ports.http, main, drained.clone()));
     tasks.spawn(
         "debug port",
         http::serve(ports.debug, debug, drained.clone()),
     );
-    tasks.spawn(
-        "metrics port",
-        http::serve(ports.metrics, scrape, drained.clone()),
-    );
-    let tls = secure(settings, &mut tasks, &metrics, clock)?;
-    let (leave, hurry) = (CancellationToken::new(), CancellationToken::new());
+    if let Some(port) = ports.metrics {
+        let scrape = pages::metrics(&settings.metrics_path, Arc::clone(&metrics));
+        tasks.spawn("metrics port", http::serve(port, scrape, drained.clone()));
+    }
+    let tls = secure::port(settings, &mut tasks, &metrics, clock)?;
+    let leave = CancellationToken::new();
     tasks.spawn(
         "drain delay",
         delay(
@@ -175,17 +195,12 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
     Ok(())
 }
 
-/// The rules cannot be used, and there are no earlier ones.
-#[derive(Debug, thiserror::Error)]
-#[error("the configuration has faults\n{0}")]
-struct Faulty(Faults);
-
 /// The bound ports.
 struct Ports {
     grpc: tokio::net::TcpListener,
     http: tokio::net::TcpListener,
     debug: tokio::net::TcpListener,
-    metrics: tokio::net::TcpListener,
+    metrics: Option<tokio::net::TcpListener>,
 }
 
 impl Ports {
@@ -195,16 +210,21 @@ impl Ports {
             grpc: server::bind("--grpc-addr", settings.grpc_addr).await?,
             http: server::bind("--http-addr", settings.http_addr).await?,
             debug: server::bind("--debug-addr", settings.debug_addr).await?,
-            metrics: server::bind("--metrics-addr", settings.metrics_addr).await?,
+            metrics: match settings.has_metrics {
+                true => Some(server::bind("--metrics-addr", settings.metrics_addr).await?),
+                false => None,
+            },
         };
         for (port, serves, listener) in [
-            ("gRPC", "rate limits, health, reflection", &ports.grpc),
-            ("HTTP", "/healthcheck, /json", &ports.http),
-            ("debug", "/rlconfig", &ports.debug),
-            ("metrics", "/metrics", &ports.metrics),
+            ("gRPC", "rate limits, health, reflection", Some(&ports.grpc)),
+            ("HTTP", "/healthcheck, /json", Some(&ports.http)),
+            ("debug", "/rlconfig", Some(&ports.debug)),
+            ("metrics", &settings.metrics_path, ports.metrics.as_ref()),
         ] {
-            let address = listener.local_addr()?;
-            info!(port, %address, serves, "listening");
+            if let Some(listener) = listener {
+                let address = listener.local_addr()?;
+                info!(port, %address, serves, "listening");
+            }
         }
         Ok(ports)
     }
@@ -272,18 +292,6 @@ fn keep(keeper: Keeper, tasks: &mut Tasks, let_go: CancellationToken) -> Result<
     Ok(())
 }
 
-fn sources(settings: &Serve) -> Sources {
-    let mut sources = Sources {
-        rules: settings.rules.clone(),
-        platform: settings.platform.clone(),
-        namespace: settings.namespace.clone(),
-    };
-    if sources.rules.is_empty() && sources.platform.is_empty() {
-        sources.rules.push(PathBuf::from(DEMO));
-    }
-    sources
-}
-
 fn options(settings: &Serve) -> Options {
     Options {
         algorithm: settings.algorithm,
@@ -346,36 +354,4 @@ async fn delay(
     Ok(())
 }
 
-/// The TLS of the gRPC port, which follows its files.
-fn secure(
-    settings: &Serve,
-    tasks: &mut Tasks,
-    metrics: &Metrics,
-    clock: SystemClock,
-) -> Result<Option<Tls>, TaskError> {
-    let Some(files) = settings.tls.files() else {
-        info!("the gRPC port speaks plain text: no --tls-cert was given");
-        return Ok(None);
-    };
-    match &files.clients {
-        Some(clients) => {
-            let authorities = clients.authorities.display();
-            info!(%authorities, name = clients.name, "clients must show a certificate");
-        }
-        None => info!("clients need no certificate: no --tls-client-ca was given"),
-    }
-    let kept = Arc::new(Kept::new(files)?);
-    tasks.spawn(
-        "certificates",
-        Arc::clone(&kept).follow(move || seconds(clock), tasks.stop_token()),
-    );
-    Ok(Some(Tls::new(kept, metrics.service().handshakes_failed)))
-}
-
-/// Seconds since the Unix epoch.
-fn seconds(clock: SystemClock) -> u64 {
-    clock.now().wall.0 / 1_000_000
-}
-
-const DEMO: &str = "config/demo";
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);

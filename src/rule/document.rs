@@ -87,6 +87,46 @@ pub fn distinct(placed: Vec<Placed>, faults: &mut Vec<Fault>) -> Vec<Domain> {
     domains
 }
 
+/// The domains, those of one name as one, with a fault for each descriptor that another of the same
+/// name has already.
+pub fn merged(placed: Vec<Placed>, faults: &mut Vec<Fault>) -> Vec<Domain> {
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut domains: Vec<Domain> = Vec::with_capacity(placed.len());
+    for Placed { domain, file, line } in placed {
+        let Some(index) = places.get(&domain.name) else {
+            places.insert(domain.name.clone(), domains.len());
+            domains.push(domain);
+            continue;
+        };
+        let first = &mut domains[*index];
+        for descriptor in domain.descriptors {
+            let is_it = |it: &Descriptor| {
+                it.key == descriptor.key && it.value.text() == descriptor.value.text()
+            };
+            if !first.descriptors.iter().any(is_it) {
+                first.descriptors.push(descriptor);
+                continue;
+            }
+            let what = called(&descriptor.key, descriptor.value.text());
+            faults.push(Fault {
+                file: Arc::clone(&file),
+                line,
+                path: "descriptors".to_owned(),
+                message: format!("{what} stands in another file of this domain already"),
+            });
+        }
+    }
+    domains
+}
+
+/// A descriptor as faults call it.
+fn called(key: &str, value: Option<&str>) -> String {
+    match value {
+        None => format!("key {} without a value", quoted(key)),
+        Some(value) => format!("key {} with value {}", quoted(key), quoted(value)),
+    }
+}
+
 fn domain(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Placed> {
     let mut fields = at.mapping(faults)?;
     let name_at = fields.required("domain", faults);
@@ -118,12 +158,7 @@ fn descriptors(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Vec<Descrip
             descriptor.value.text().map(str::to_owned),
         );
         if let Some(line) = seen.get(&identity) {
-            let what = match &identity {
-                (key, None) => format!("key {} without a value", quoted(key)),
-                (key, Some(value)) => {
-                    format!("key {} with value {}", quoted(key), quoted(value))
-                }
-            };
+            let what = called(&identity.0, identity.1.as_deref());
             faults.push(at.fault(format!("{what} stands on line {line} already")));
             continue;
         }

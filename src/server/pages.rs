@@ -23,15 +23,16 @@ use crate::metrics::Metrics;
 use crate::rule::Allowance;
 use crate::rule::limit::Algorithm;
 use crate::rule::tree::Rule;
+use crate::server::health::Health;
 use crate::server::json;
 use crate::server::rls::Rls;
 
-/// The main port: `/healthcheck` says whether the process is to be kept, which does not depend on
-/// the store, and `/json` decides a request in protobuf's JSON form.
-pub fn main(rls: Rls, draining: CancellationToken) -> Router {
+/// The main port: `/healthcheck` says whether the process is to be kept, which depends on the store
+/// only where that is asked for, and `/json` decides a request in protobuf's JSON form.
+pub fn main(rls: Rls, health: Health, draining: CancellationToken) -> Router {
     Router::new()
         .route("/healthcheck", any(healthcheck))
-        .with_state(draining)
+        .with_state((health, draining))
         .merge(Router::new().route("/json", any(decide)).with_state(rls))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
 }
@@ -44,15 +45,13 @@ pub fn debug(limiter: Arc<Limiter>) -> Router {
         .with_state(limiter)
 }
 
-/// The port for Prometheus: `/metrics`.
-pub fn metrics(metrics: Arc<Metrics>) -> Router {
-    Router::new()
-        .route("/metrics", get(render))
-        .with_state(metrics)
+/// The port for Prometheus: one page, at `path`, which begins with a slash.
+pub fn metrics(path: &str, metrics: Arc<Metrics>) -> Router {
+    Router::new().route(path, get(render)).with_state(metrics)
 }
 
-async fn healthcheck(State(draining): State<CancellationToken>) -> Response {
-    if draining.is_cancelled() {
+async fn healthcheck(State((health, draining)): State<(Health, CancellationToken)>) -> Response {
+    if draining.is_cancelled() || !health.is_well() {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     "OK".into_response()

@@ -44,7 +44,7 @@ pub struct Answer {
     pub response_metadata: bool,
 }
 
-fn header_name(text: &str) -> Result<String, &'static str> {
+pub(super) fn header_name(text: &str) -> Result<String, &'static str> {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let is_name = !text.is_empty() && text.bytes().all(is_part);
     is_name

@@ -26,6 +26,8 @@ pub struct Documents {
     manifests: Found,
     /// What could not be read.
     unread: Vec<Fault>,
+    /// Whether the rules of equal domains are put together.
+    pub merge_domains: bool,
 }
 
 /// What a document can be.
@@ -99,6 +101,7 @@ impl Documents {
             platform: Vec::new(),
             manifests: Found::default(),
             unread,
+            merge_domains: false,
         }
     }
 
@@ -185,7 +188,11 @@ impl Documents {
         for (file, documents) in &self.rules {
             placed.extend(document::domains(file, documents, &mut faults));
         }
-        let domains = document::distinct(placed, &mut faults);
+        let domains = if self.merge_domains {
+            document::merged(placed, &mut faults)
+        } else {
+            document::distinct(placed, &mut faults)
+        };
         Faults::none_or(
             faults,
             Loaded {

@@ -127,7 +127,7 @@ fn is_yaml(path: &Path) -> bool {
     extension.is_some_and(|it| it.eq_ignore_ascii_case("yaml") || it.eq_ignore_ascii_case("yml"))
 }
 
-fn read_file(path: &Path) -> Result<File, Fault> {
+pub(super) fn read_file(path: &Path) -> Result<File, Fault> {
     let mut bytes = Vec::new();
     fs::File::open(path)
         .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
@@ -146,7 +146,7 @@ fn read_file(path: &Path) -> Result<File, Fault> {
     })
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Fault {
+pub(super) fn unreadable(path: &Path, error: &io::Error) -> Fault {
     fault(path, 0, format!("cannot be read: {error}"))
 }
 

@@ -125,8 +125,10 @@ async fn each_change_is_applied() {
         assert_eq!(applications.recv().await.unwrap(), "b");
         stop.cancel();
     };
-    let watch = watch(sources, apply, metrics.source(), stop.clone());
-    let (ended, ()) = tokio::join!(watch, user);
+    let start = Start::read(sources).unwrap();
+    let watch = start.apply(&apply, &metrics.source());
+    let watching = watch.run(apply, metrics.source(), stop.clone());
+    let (ended, ()) = tokio::join!(watching, user);
     ended.unwrap();
     let page = metrics.render();
     assert!(
@@ -141,8 +143,8 @@ const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/imprun");
 /// The names of the domains that are loaded, or the faults.
 #[track_caller]
 fn loaded(dir: &TempDir, rules: &[&str], platform: &[&str]) -> String {
-    match load(&sources(dir, rules, platform)) {
-        Ok(domains) => names(&domains),
+    match Start::read(sources(dir, rules, platform)) {
+        Ok(start) => names(start.domains()),
         Err(faults) => {
             let root = format!("{}/", dir.path().display());
             faults.to_string().replace(&root, "")
@@ -156,6 +158,7 @@ fn sources(dir: &TempDir, rules: &[&str], platform: &[&str]) -> Sources {
         rules: paths(rules),
         platform: paths(platform),
         namespace: "default".to_owned(),
+        ..Sources::default()
     }
 }
 

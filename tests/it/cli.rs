@@ -28,9 +28,20 @@ fn help_names_every_flag_with_its_environment_variable() {
     let (code, text) = run(&["serve", "--help"]);
     assert_eq!(code, Some(0));
     for flag in [
+        "metrics-path",
         "rules",
         "platform",
         "namespace",
+        "xds-server",
+        "xds-node-id",
+        "xds-node-metadata",
+        "xds-ca",
+        "xds-cert",
+        "xds-key",
+        "xds-server-name",
+        "xds-backoff",
+        "xds-max-backoff",
+        "xds-max-message",
         "store",
         "store-timeout",
         "algorithm",

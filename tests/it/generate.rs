@@ -14,8 +14,8 @@ use slidegate::manifest;
 use slidegate::manifest::read;
 use slidegate::manifest::settings::commented;
 use slidegate::rule::tree::RuleSet;
-use slidegate::source;
 use slidegate::source::Sources;
+use slidegate::source::Start;
 
 use crate::support::eventually;
 use crate::support::http::Call;
@@ -87,7 +87,7 @@ fn a_platform_and_the_rules_generated_from_it_are_the_same_limits() {
             ..Sources::default()
         },
     ];
-    let [platform, rules] = sources.map(|sources| source::load(&sources).unwrap());
+    let [platform, rules] = sources.map(|sources| Start::read(sources).unwrap().domains().to_vec());
     assert_eq!(platform, rules);
     assert_eq!(RuleSet::new(platform).rules().len(), 10);
 

@@ -1,5 +1,6 @@
 //! What the tests stand on: a Redis, the service itself, and clients for its ports.
 
+pub(crate) mod ads;
 pub(crate) mod certificates;
 pub(crate) mod crd;
 pub(crate) mod http;

@@ -23,7 +23,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "source",
         &[
-            "document", "manifest", "metrics", "platform", "rule", "shutdown",
+            "document", "manifest", "metrics", "platform", "rule", "shutdown", "tls",
         ],
     ),
     ("limiter", &["algorithm", "metrics", "rule", "store"]),

@@ -4,13 +4,15 @@ use tracing::info;
 use tracing::warn;
 
 use crate::rule::Allowance;
+use crate::rule::Domain;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::Limit;
 use crate::rule::tree::RuleSet;
 use crate::settings::Serve;
 
 /// Logs the limits, one a line, or the first of them when there are many.
-pub(super) fn rules(rules: &RuleSet, default_algorithm: Algorithm) {
+pub(super) fn rules(domains: &[Domain], default_algorithm: Algorithm) {
+    let rules = RuleSet::new(domains.to_vec());
     for rule in rules.rules().iter().take(MAX_LINES) {
         let limit = match &rule.allowance {
             Allowance::Limited(limit) => in_words(limit, default_algorithm),

@@ -36,7 +36,21 @@ impl Service {
     /// As [`Service::start`], with environment variables. It has to log where it listens.
     #[track_caller]
     pub(crate) fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let process = Process::start(&mut serve(arguments, environment));
+        Self::of(Process::start(&mut serve(arguments, environment)))
+    }
+
+    /// A process that has just been started, on local addresses that it has to log.
+    #[track_caller]
+    pub(crate) fn of(process: Process) -> Self {
+        let service = Self::of_unhealthy(process);
+        let answer = Call::get("/healthcheck").send(service.http);
+        assert_eq!(answer.status, 200, "{}", service.log());
+        service
+    }
+
+    /// As [`Service::of`], for one whose health may fail.
+    #[track_caller]
+    pub(crate) fn of_unhealthy(process: Process) -> Self {
         let address = |port: &str| {
             let line = process.line_where(|it| it.contains("listening") && it.contains(port));
             let line = line.unwrap_or_else(|| {
@@ -45,16 +59,13 @@ impl Service {
             });
             address_in(&line)
         };
-        let service = Self {
+        Self {
             grpc: address("\"gRPC\""),
             http: address("\"HTTP\""),
             debug: address("\"debug\""),
             metrics: address("\"metrics\""),
             process,
-        };
-        let answer = Call::get("/healthcheck").send(service.http);
-        assert_eq!(answer.status, 200, "{}", service.log());
-        service
+        }
     }
 
     pub(crate) fn grpc(&self) -> SocketAddr {

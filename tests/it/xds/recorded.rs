@@ -1,0 +1,213 @@
+//! What Envoy Gateway was recorded to push, and the calls that Envoy then made.
+
+use std::fs;
+
+use envoy_types::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor as Asked;
+use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitRequest;
+use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
+use envoy_types::pb::google::protobuf::Any;
+use envoy_types::pb::ratelimit::config::ratelimit::v3::RateLimitConfig;
+use envoy_types::pb::ratelimit::config::ratelimit::v3::RateLimitDescriptor;
+use envoy_types::pb::ratelimit::config::ratelimit::v3::RateLimitPolicy;
+use envoy_types::pb::ratelimit::config::ratelimit::v3::RateLimitUnit;
+use envoy_types::util::pack_any;
+use serde_json::Value;
+
+use crate::support::ads::Ads;
+use crate::support::in_project;
+use crate::support::rls::descriptor;
+use crate::support::service::Service;
+use crate::support::unix_seconds;
+use crate::xds::rules;
+use crate::xds::start;
+
+#[tokio::test]
+async fn with_fixed_windows_every_answer_is_the_recorded_one() {
+    for name in VECTORS {
+        let differences = replay_within_an_hour(name, "fixed_window").await;
+        assert_eq!(differences, [""; 0], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn with_sliding_windows_answers_differ_only_where_a_refusal_charges_nothing() {
+    let mut differences = Vec::new();
+    for name in VECTORS {
+        differences.extend(replay_within_an_hour(name, "sliding_window").await);
+    }
+    assert_eq!(differences, SLIDING);
+}
+
+/// A request of two descriptors was refused for one of them: the other is not charged, then or
+/// later.
+const SLIDING: [&str; 13] = [
+    "tiers OVER_LIMIT: OVER_LIMIT 0 of 2 HOUR, OK 4 of 6 HOUR, \
+     recorded OVER_LIMIT: OVER_LIMIT 0 of 2 HOUR, OK 3 of 6 HOUR",
+    "tiers OK: OK 3 of 4 HOUR, OK 3 of 6 HOUR, recorded OK: OK 3 of 4 HOUR, OK 2 of 6 HOUR",
+    "tiers OK: OK 2 of 6 HOUR, recorded OK: OK 1 of 6 HOUR",
+    "tiers OK: OK 1 of 6 HOUR, recorded OK: OK 0 of 6 HOUR",
+    "tiers OK: OK 0 of 6 HOUR, recorded OVER_LIMIT: OVER_LIMIT 0 of 6 HOUR",
+    "zero OVER_LIMIT: OVER_LIMIT 0 of 0 HOUR, OK 4294967295 of 4294967295 HOUR, \
+     recorded OVER_LIMIT: OVER_LIMIT 0 of 0 HOUR, OK 4294967294 of 4294967295 HOUR",
+    "zero OK: OK 4294967294 of 4294967295 HOUR, recorded OK: OK 4294967293 of 4294967295 HOUR",
+    "mix OVER_LIMIT: OVER_LIMIT 0 of 2 HOUR, OK 2 of 2 HOUR, \
+     recorded OVER_LIMIT: OVER_LIMIT 0 of 2 HOUR, OK 1 of 2 HOUR",
+    "c OVER_LIMIT: OVER_LIMIT 0 of 3 HOUR, OK 97 of 100 MONTH, \
+     recorded OVER_LIMIT: OVER_LIMIT 0 of 3 HOUR, OK 96 of 100 MONTH",
+    "a OVER_LIMIT: OVER_LIMIT 0 of 3 HOUR, OK 97 of 100 MONTH, \
+     recorded OVER_LIMIT: OVER_LIMIT 0 of 3 HOUR, OK 95 of 100 MONTH",
+    "merged OVER_LIMIT: OVER_LIMIT 0 of 1 HOUR, OK 3 of 4 HOUR, \
+     recorded OVER_LIMIT: OVER_LIMIT 0 of 1 HOUR, OK 2 of 4 HOUR",
+    "merged OK: OK 2 of 4 HOUR, recorded OK: OK 1 of 4 HOUR",
+    "merged OK: OK 1 of 4 HOUR, recorded OK: OK 0 of 4 HOUR",
+];
+
+const VECTORS: [&str; 5] = ["selectors", "routes", "shared", "plans", "policies"];
+
+/// Starts over when an hour has ended meanwhile, and with it the fixed windows.
+async fn replay_within_an_hour(name: &str, algorithm: &str) -> Vec<String> {
+    loop {
+        let hour = unix_seconds() / 3_600;
+        let differences = replay(name, algorithm).await;
+        if hour == unix_seconds() / 3_600 {
+            return differences;
+        }
+    }
+}
+
+/// Pushes the rules, makes the calls, and says which answers are others than the recorded ones.
+async fn replay(name: &str, algorithm: &str) -> Vec<String> {
+    let ads = Ads::start();
+    let service = start(&ads, &["--algorithm", algorithm]);
+    ads.push(pushed(name));
+    ads.accepted("1");
+    let listed = fs::read_to_string(folder(name).join("rlconfig.txt")).unwrap();
+    assert_eq!(rules(&service), listed, "{name}");
+    calls(&service, name).await
+}
+
+async fn calls(service: &Service, name: &str) -> Vec<String> {
+    let mut rls = service.rls().await;
+    let mut differences = Vec::new();
+    for step in yaml(name, "recorded.yaml") {
+        for call in step["calls"].as_array().into_iter().flatten() {
+            let answer = said(&rls.ask(message(call)).await.unwrap());
+            let recorded = recorded(call);
+            if answer != recorded {
+                let host = text(&step["step"]["host"]);
+                let host = host.split('.').next().unwrap();
+                differences.push(format!("{host} {answer}, recorded {recorded}"));
+            }
+        }
+    }
+    differences
+}
+
+fn pushed(name: &str) -> Vec<Any> {
+    let configs = yaml(name, "rate-limit-config.yaml");
+    let config = |config: &Value| {
+        pack_any(RateLimitConfig {
+            name: text(&config["name"]),
+            domain: text(&config["domain"]),
+            descriptors: nodes(&config["descriptors"]),
+        })
+    };
+    configs.iter().map(config).collect()
+}
+
+fn nodes(list: &Value) -> Vec<RateLimitDescriptor> {
+    let node = |node: &Value| {
+        let policy = node.get("rate_limit").map(|limit| RateLimitPolicy {
+            unit: RateLimitUnit::from_str_name(&text(&limit["unit"]))
+                .unwrap()
+                .into(),
+            requests_per_unit: number(&limit["requests_per_unit"]),
+            ..RateLimitPolicy::default()
+        });
+        RateLimitDescriptor {
+            key: text(&node["key"]),
+            value: text(&node["value"]),
+            rate_limit: policy,
+            descriptors: nodes(&node["descriptors"]),
+            shadow_mode: node["shadow_mode"] == true,
+            ..RateLimitDescriptor::default()
+        }
+    };
+    list.as_array().into_iter().flatten().map(node).collect()
+}
+
+fn message(call: &Value) -> RateLimitRequest {
+    let asked = |asked: &Value| -> Asked {
+        let entries = asked["entries"].as_array().unwrap().iter();
+        let entries: Vec<_> = entries
+            .map(|it| it.as_str().unwrap().split_once('=').unwrap())
+            .collect();
+        descriptor(&entries)
+    };
+    RateLimitRequest {
+        domain: text(&call["domain"]),
+        descriptors: call["descriptors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(asked)
+            .collect(),
+        hits_addend: 0,
+    }
+}
+
+/// An answer as text, such as `OK: OK 2 of 3 HOUR, OK`.
+fn said(response: &RateLimitResponse) -> String {
+    let statuses = response.statuses.iter().map(|status| {
+        let limit = status.current_limit.as_ref();
+        let limit = limit.map(|it| (it.requests_per_unit, it.unit().as_str_name().to_owned()));
+        line(status.code().as_str_name(), status.limit_remaining, limit)
+    });
+    let statuses: Vec<_> = statuses.collect();
+    format!(
+        "{}: {}",
+        response.overall_code().as_str_name(),
+        statuses.join(", ")
+    )
+}
+
+/// As [`said`], of a recorded answer.
+fn recorded(call: &Value) -> String {
+    let statuses = call["statuses"].as_array().unwrap().iter().map(|status| {
+        let limit = status.get("current_limit");
+        let limit = limit.map(|it| (number(&it["requests_per_unit"]), text(&it["unit"])));
+        line(
+            &text(&status["code"]),
+            number(&status["limit_remaining"]),
+            limit,
+        )
+    });
+    let statuses: Vec<_> = statuses.collect();
+    format!("{}: {}", text(&call["overall_code"]), statuses.join(", "))
+}
+
+fn line(code: &str, remaining: u32, limit: Option<(u32, String)>) -> String {
+    match limit {
+        None => code.to_owned(),
+        Some((requests, unit)) => format!("{code} {remaining} of {requests} {unit}"),
+    }
+}
+
+/// Empty where it is absent, as in protobuf's JSON.
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// Zero where it is absent, as in protobuf's JSON.
+fn number(value: &Value) -> u32 {
+    value.as_u64().unwrap_or(0).try_into().unwrap()
+}
+
+fn yaml(name: &str, file: &str) -> Vec<Value> {
+    let text = fs::read_to_string(folder(name).join(file)).unwrap();
+    serde_saphyr::from_str(&text).unwrap()
+}
+
+fn folder(name: &str) -> std::path::PathBuf {
+    in_project("tests/vectors").join(name)
+}
