@@ -55,5 +55,6 @@ fn metrics_in_use() -> Metrics {
     metrics.store("memory").latency.record(0.001);
     metrics.source().rules.set(1.0);
     metrics.service().within.increment(1);
+    metrics.fallback().local.increment(1);
     metrics
 }
