@@ -49,7 +49,10 @@ fn the_faults_of_all_files_are_reported_together() {
 fn a_platform_is_derived_beside_the_rules() {
     let dir = dir(&[("a.yaml", "domain: a\n")]);
     let domains = loaded(&dir, &["a.yaml"], &[SAMPLE]);
-    assert_eq!(domains, "default/api-gw/http default/api-gw/https a");
+    assert_eq!(
+        domains,
+        "default/api-gw/http default/api-gw/https default/partner-gw/https default/platform.gateways a"
+    );
 }
 
 #[test]
@@ -88,7 +91,7 @@ fn mixed_documents_are_told_apart_by_their_kind() {
     let sample = load_mixed(&[SAMPLE.into()], "default").unwrap();
     assert_eq!(
         names(&sample.domains),
-        "default/api-gw/http default/api-gw/https"
+        "default/api-gw/http default/api-gw/https default/partner-gw/https default/platform.gateways"
     );
 }
 

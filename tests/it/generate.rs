@@ -89,7 +89,7 @@ fn a_platform_and_the_rules_generated_from_it_are_the_same_limits() {
     ];
     let [platform, rules] = sources.map(|sources| Start::read(sources).unwrap().domains().to_vec());
     assert_eq!(platform, rules);
-    assert_eq!(RuleSet::new(platform).rules().len(), 10);
+    assert_eq!(RuleSet::new(platform).rules().len(), 17);
 
     let [platform, rules] = [
         ["--platform", "config/imprun"],
@@ -109,7 +109,7 @@ fn a_platform_and_the_rules_generated_from_it_are_the_same_limits() {
 fn the_order_of_files_and_documents_does_not_matter() {
     let folder = tempfile::tempdir().unwrap();
     let mut documents = Vec::new();
-    for file in ["gateway", "policies", "routes"] {
+    for file in ["gateway", "plans", "policies", "routes"] {
         let text = text(&in_project(&format!("config/imprun/{file}.yaml")));
         documents.extend(text.split("\n---\n").map(str::to_owned));
     }

@@ -57,11 +57,9 @@ fn a_key_that_nobody_knows_is_a_fault_wherever_it_stands() {
 #[test]
 fn spoiled_documents_are_faults_and_never_a_panic() {
     let samples = [
-        text(&in_project("config/imprun/gateway.yaml"))
-            + "---\n"
-            + &text(&in_project("config/imprun/routes.yaml"))
-            + "---\n"
-            + &text(&in_project("config/imprun/policies.yaml")),
+        ["gateway", "plans", "policies", "routes"]
+            .map(|file| text(&in_project(&format!("config/imprun/{file}.yaml"))))
+            .join("---\n"),
         text(&in_project("tests/golden/every-field.yaml")),
     ];
     for sample in &samples {
