@@ -302,6 +302,9 @@ impl Limiter {
             Err(_) => Undecided::Late,
         };
         self.store_metrics.errors.increment(1);
+        if let Undecided::Store(StoreError::Uncountable(reason)) = &why {
+            self.circuit.complain_of_key(reason, now.steady);
+        }
         Err(why)
     }
 

@@ -7,6 +7,7 @@ pub mod duration;
 pub mod explain;
 pub mod load;
 pub mod log;
+pub mod redis;
 pub mod store;
 pub mod tls;
 pub mod xds;
@@ -37,6 +38,7 @@ use crate::settings::counting::Counting;
 use crate::settings::explain::Explain;
 use crate::settings::load::Load;
 use crate::settings::log::LogLevel;
+use crate::settings::redis::Redis;
 use crate::settings::store::StoreAddress;
 use crate::settings::store::StoreParser;
 use crate::settings::tls::Tls;
@@ -112,6 +114,10 @@ pub struct Serve {
     pub xds: Xds,
 
     /// Where hits are counted: `memory` or `redis://host:port/db`
+    ///
+    /// Also unix:///path/of/socket, redis+sentinel://host:port,host:port/master/db and
+    /// redis+cluster://host:port,host:port; rediss in place of redis for TLS. Before the host may stand
+    /// user:password@, in percent encoding.
     #[arg(
         long,
         env = "SLIDEGATE_STORE",
@@ -121,6 +127,10 @@ pub struct Serve {
         value_parser = StoreParser
     )]
     pub store: StoreAddress,
+
+    /// How Redis is reached.
+    #[command(flatten)]
+    pub redis: Redis,
 
     /// The longest wait for the store's answer, such as 5ms
     ///

@@ -2,7 +2,9 @@
 
 pub mod key;
 pub mod memory;
+mod parts;
 pub mod redis;
+pub mod split;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -152,6 +154,9 @@ pub enum StoreError {
     /// Too many requests wait for the store already.
     #[error("too many requests are waiting for the store")]
     Full,
+    /// What is stored under a key of the request cannot be counted; other keys are not concerned.
+    #[error("what is stored under the key cannot be counted: {0}")]
+    Uncountable(String),
     /// The store refused, or the connection broke.
     #[error("the store failed")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),

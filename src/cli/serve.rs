@@ -4,6 +4,7 @@ mod announce;
 mod logging;
 mod rules;
 mod secure;
+mod store;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -14,14 +15,13 @@ use tokio::runtime;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
-use tokio::sync::oneshot;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::sync::DropGuard;
 use tracing::info;
 use tracing::warn;
 
 use crate::cli::serve::rules::Rules;
+use crate::cli::serve::store::Link;
 use crate::limiter::Limiter;
 use crate::limiter::Options;
 use crate::limiter::clock::Clock;
@@ -46,11 +46,6 @@ use crate::settings::answer::Answer;
 use crate::settings::store::StoreAddress;
 use crate::shutdown::TaskError;
 use crate::shutdown::Tasks;
-use crate::store::Store;
-use crate::store::memory::MemoryStore;
-use crate::store::redis;
-use crate::store::redis::RedisStore;
-use crate::store::redis::topology::Keeper;
 
 /// Serves until a signal comes or a task fails.
 pub fn run(settings: &Serve) -> Result<(), TaskError> {
@@ -85,7 +80,7 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
     // and scrapes see that, and the request is answered.
     let drained = CancellationToken::new();
     let let_go = CancellationToken::new();
-    let Link { store, kind } = link(settings, &mut tasks, &let_go)?;
+    let Link { store, kind } = store::link(settings, &mut tasks, &let_go, clock)?;
     let store_metrics = metrics.store(kind);
     let connected = store_metrics.connected.clone();
     let limiter = Limiter::new(
@@ -105,7 +100,7 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
             let limiter = Arc::new(limiter.falling_back(choice));
             tasks.spawn(
                 "store",
-                watch_store(Arc::clone(&limiter), drained.clone(), let_go.drop_guard()),
+                store::watch(Arc::clone(&limiter), drained.clone(), let_go.drop_guard()),
             );
             limiter
         }
@@ -228,68 +223,6 @@ impl Ports {
         }
         Ok(ports)
     }
-}
-
-/// The store, and what it is called.
-struct Link {
-    store: Arc<dyn Store>,
-    kind: &'static str,
-}
-
-/// Looks after the store until told to stop, and only then lets go of the link to it.
-async fn watch_store(
-    limiter: Arc<Limiter>,
-    stop: CancellationToken,
-    _link: DropGuard,
-) -> Result<(), TaskError> {
-    limiter.watch_store(stop).await;
-    Ok(())
-}
-
-fn link(
-    settings: &Serve,
-    tasks: &mut Tasks,
-    let_go: &CancellationToken,
-) -> Result<Link, TaskError> {
-    match &settings.store {
-        StoreAddress::Memory => {
-            info!("counting in memory: other replicas do not see these counts");
-            Ok(Link {
-                store: Arc::new(MemoryStore::default()),
-                kind: "memory",
-            })
-        }
-        StoreAddress::Redis(url) => {
-            info!(%url, "counting in Redis");
-            let (store, keeper) = RedisStore::new(url.expose(), redis::Clock::Server)?;
-            keep(keeper, tasks, let_go.clone())?;
-            Ok(Link {
-                store: Arc::new(store.with_expiry_jitter(settings.counting.expiry_jitter)),
-                kind: "redis",
-            })
-        }
-    }
-}
-
-/// Keeps the link to Redis on a thread of its own: answers are read there, and a scrape or a reload
-/// on this one must not hold them up.
-fn keep(keeper: Keeper, tasks: &mut Tasks, let_go: CancellationToken) -> Result<(), TaskError> {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let (ended, end) = oneshot::channel();
-    thread::Builder::new()
-        .name("redis".to_owned())
-        .spawn(move || {
-            runtime.block_on(keeper.run(let_go));
-            // Only a panic drops it unsent; nobody listens when the process ends without its threads.
-            ended.send(()).unwrap_or_default();
-        })?;
-    tasks.spawn("link to Redis", async {
-        end.await.map_err(|_| "the thread panicked")?;
-        Ok(())
-    });
-    Ok(())
 }
 
 fn options(settings: &Serve) -> Options {

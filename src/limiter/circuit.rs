@@ -14,6 +14,7 @@ use tracing::warn;
 use crate::algorithm::Timestamp;
 use crate::limiter::Undecided;
 use crate::metrics::StoreMetrics;
+use crate::store::StoreError;
 
 /// Opens after [`ENOUGH`] failures without a success between them, and closes when a probe passes.
 #[derive(Debug)]
@@ -26,6 +27,10 @@ pub(super) struct Circuit {
     waited: AtomicU64,
     /// When it opened.
     opened_at: AtomicU64,
+    /// When that was last complained of.
+    said_at: AtomicU64,
+    /// When a key that cannot be counted was last complained of.
+    key_said_at: AtomicU64,
     answers: watch::Sender<bool>,
     changed: Notify,
 }
@@ -38,6 +43,8 @@ impl Circuit {
             failures: AtomicU32::new(0),
             waited: AtomicU64::new(0),
             opened_at: AtomicU64::new(now.0),
+            said_at: AtomicU64::new((now.0 + AT_FIRST).saturating_sub(AGAIN)),
+            key_said_at: AtomicU64::new(0),
             answers: watch::Sender::new(!is_open),
             changed: Notify::new(),
         }
@@ -69,7 +76,8 @@ impl Circuit {
         metrics: &StoreMetrics,
     ) {
         let is_late = matches!(why, Undecided::Late);
-        if is_late && waited < TELLING {
+        let is_of_a_key = matches!(why, Undecided::Store(StoreError::Uncountable(_)));
+        if is_of_a_key || is_late && waited < TELLING {
             return;
         }
         let waited = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
@@ -77,14 +85,31 @@ impl Circuit {
             .store(if is_late { waited } else { 0 }, Ordering::Relaxed);
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         self.changed.notify_one();
-        if failures >= ENOUGH && !self.is_open.swap(true, Ordering::Relaxed) {
+        let opens = failures >= ENOUGH && !self.is_open.swap(true, Ordering::Relaxed);
+        if opens {
             self.opened_at.store(now.0, Ordering::Relaxed);
             self.answers.send_replace(false);
             metrics.circuit_opened.increment(1);
             metrics.answers_since.set(now.0 as f64 / 1e6);
+        }
+        let said_at = Timestamp(self.said_at.load(Ordering::Relaxed));
+        if opens || self.is_open() && now.since(said_at) >= AGAIN {
+            self.said_at.store(now.0, Ordering::Relaxed);
             warn!(
                 reason = reason(why),
                 "the store does not answer: every rule's choice for that holds"
+            );
+        }
+    }
+
+    /// Says, once a minute at most, that a key holds what is no counter.
+    pub(super) fn complain_of_key(&self, reason: &str, now: Timestamp) {
+        let said_at = Timestamp(self.key_said_at.load(Ordering::Relaxed));
+        if now.since(said_at) >= AGAIN {
+            self.key_said_at.store(now.0, Ordering::Relaxed);
+            warn!(
+                reason,
+                "a key of ours holds what cannot be counted: its rule's choice holds until it is deleted"
             );
         }
     }
@@ -127,8 +152,12 @@ fn reason(why: &Undecided) -> String {
     let mut text = why.to_string();
     let mut cause = std::error::Error::source(why);
     while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
+        let why = error.to_string();
+        // Some errors tell what caused them themselves.
+        if !text.ends_with(&why) {
+            text.push_str(": ");
+            text.push_str(&why);
+        }
         cause = error.source();
     }
     text
@@ -142,4 +171,8 @@ const TELLING: Duration = Duration::from_millis(5);
 const BETWEEN_PROBES: Duration = Duration::from_millis(100);
 /// Between two probes of one that answers.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+/// In microseconds: after how long that is said again.
+const AGAIN: u64 = 60_000_000;
+/// In microseconds: how long the first answer may take without a word.
+const AT_FIRST: u64 = 2_000_000;
 const LONGEST_PROBE: Duration = Duration::from_secs(1);

@@ -183,27 +183,62 @@ impl Fallback {
             .collect();
         let mut booked = 0;
         for (done, reports_of_call) in reports.chunks(AT_ONCE).enumerate() {
-            let taken = tokio::time::timeout(PATIENCE, store.take(&[], reports_of_call, now));
-            let taken = taken.await.map_err(|_| Undecided::Late);
-            if let Err(error) = taken.and_then(|taken| taken.map_err(Undecided::Store)) {
-                // Nothing is sent again that may have run.
-                let was_sent = !matches!(
-                    error,
-                    Undecided::Store(StoreError::Disconnected | StoreError::Full)
-                );
-                let kept = &reports[(done + usize::from(was_sent)) * AT_ONCE..];
-                self.owe(kept, None, now.steady);
-                if was_sent {
-                    let lost = sum(reports_of_call);
-                    self.metrics.lost.increment(lost);
-                    warn!(%error, hits = lost, "nobody knows whether the store has booked these hits");
+            let hits = sum(reports_of_call);
+            let told = self.tell(store, reports_of_call, now).await;
+            let told = match told {
+                // One key that cannot be counted keeps those beside it from being booked.
+                Err(Undecided::Store(StoreError::Uncountable(_))) => {
+                    self.tell_singly(store, reports_of_call, now).await
                 }
-                return Err(error);
+                told => told.map(|()| hits),
+            };
+            match told {
+                Ok(hits) => booked += hits,
+                Err(why) => {
+                    // Nothing is sent again that may have run.
+                    let was_sent = !matches!(
+                        why,
+                        Undecided::Store(StoreError::Disconnected | StoreError::Full)
+                    );
+                    let kept = &reports[(done + usize::from(was_sent)) * AT_ONCE..];
+                    self.owe(kept, None, now.steady);
+                    if was_sent {
+                        self.metrics.lost.increment(hits);
+                        warn!(error = %why, hits, "nobody knows whether the store has booked these hits");
+                    }
+                    return Err(why);
+                }
             }
-            booked += sum(reports_of_call);
-            self.metrics.booked.increment(sum(reports_of_call));
         }
         Ok(booked)
+    }
+
+    async fn tell_singly(
+        &self,
+        store: &dyn Store,
+        reports: &[Take],
+        now: Now,
+    ) -> Result<u64, Undecided> {
+        let mut booked = 0;
+        for report in reports {
+            let report = std::slice::from_ref(report);
+            match self.tell(store, report, now).await {
+                Ok(()) => booked += sum(report),
+                Err(Undecided::Store(StoreError::Uncountable(_))) => {
+                    self.metrics.lost.increment(sum(report));
+                }
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(booked)
+    }
+
+    async fn tell(&self, store: &dyn Store, reports: &[Take], now: Now) -> Result<(), Undecided> {
+        let taken = tokio::time::timeout(PATIENCE, store.take(&[], reports, now)).await;
+        let taken = taken.map_err(|_| Undecided::Late)?;
+        taken.map_err(Undecided::Store)?;
+        self.metrics.booked.increment(sum(reports));
+        Ok(())
     }
 
     /// Forgets what counts nothing any more.

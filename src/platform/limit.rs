@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use crate::rule::limit::OnStoreFailure;
 use crate::rule::limit::Unit;
 
 /// So many requests per unit.
@@ -22,6 +23,8 @@ pub struct RateLimit {
     pub shadow: bool,
     /// What a request costs.
     pub cost: Cost,
+    /// What becomes of requests while the store does not answer; none leaves it to the service.
+    pub on_store_failure: Option<OnStoreFailure>,
 }
 
 /// So many requests per unit at each instance of Envoy, which counts them itself.

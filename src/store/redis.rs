@@ -1,13 +1,18 @@
-//! The Redis store: one server, one round trip a request.
+//! The Redis store: one round trip a request to each server that has some of its keys.
 
+pub mod address;
+mod complaint;
+pub mod connect;
+mod discovery;
+mod node;
 mod script;
+mod slots;
 pub mod topology;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::RedisError;
-use ::redis::ServerErrorKind;
+use ::redis::Cmd;
 use tokio::sync::watch;
 
 use crate::algorithm::Hits;
@@ -21,18 +26,24 @@ use crate::store::Now;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Take;
+use crate::store::parts;
+use crate::store::parts::Places;
+use crate::store::redis::address::Address;
+use crate::store::redis::connect::Servers;
 use crate::store::redis::script::Call;
 use crate::store::redis::script::Expiry;
 use crate::store::redis::script::TakeScript;
 use crate::store::redis::topology::Keeper;
+use crate::store::redis::topology::Lane;
 use crate::store::redis::topology::Link;
-use crate::store::redis::topology::Sent;
 
-/// Counts in one Redis server, on that server's clock.
+/// Counts in Redis, each key on the clock of the server that has it.
 pub struct RedisStore {
     link: Arc<Link>,
     script: TakeScript,
     expiry: Expiry,
+    /// The command that makes the script known.
+    load: Cmd,
     clock: Clock,
 }
 
@@ -46,20 +57,28 @@ pub enum Clock {
 }
 
 impl RedisStore {
-    /// A store at `redis://[user:password@]host:port[/db]`, and the task that keeps it connected.
+    /// A store at a URL, and the task that keeps it connected; [`Address::read`] says which URLs.
     ///
     /// # Errors
     ///
     /// The URL is not of that form.
-    pub fn new(url: &str, clock: Clock) -> Result<(Self, Keeper), RedisError> {
-        let (link, keeper) = Link::new(url)?;
+    pub fn new(url: &str, clock: Clock) -> Result<(Self, Keeper), String> {
+        let servers = Servers::plain(Address::read(url)?);
+        Ok(Self::over(servers, clock))
+    }
+
+    /// A store on these servers, and the task that keeps it connected.
+    pub fn over(servers: Servers, clock: Clock) -> (Self, Keeper) {
+        let (link, keeper) = Link::new(servers);
+        let script = TakeScript::new();
         let store = Self {
             link,
-            script: TakeScript::new(),
             expiry: Expiry::default(),
+            load: script.load(),
+            script,
             clock,
         };
-        Ok((store, keeper))
+        (store, keeper)
     }
 
     /// The same with another jitter than 300 seconds: keys of fixed windows stay so much longer
@@ -84,37 +103,52 @@ impl RedisStore {
         takes: &[Take],
         now: Now,
     ) -> Result<Vec<Answer>, StoreError> {
+        let lane = |key: &Vec<u8>| self.link.lane(key);
+        let parts = parts::parts(unused, takes, |it| lane(&it.key), |it| lane(&it.key));
+        let Some(parts) = parts else {
+            let keys = unused.iter().map(|it| &it.key);
+            return match keys.chain(takes.iter().map(|it| &it.key)).next() {
+                Some(key) => self.decide_in(lane(key), unused, takes, now).await,
+                None => Ok(Vec::new()),
+            };
+        };
+        parts::decide(self, &parts, takes, now).await
+    }
+
+    /// Decides takes whose keys are all of this lane.
+    async fn decide_in(
+        &self,
+        lane: Lane,
+        unused: &[GiveBack],
+        takes: &[Take],
+        now: Now,
+    ) -> Result<Vec<Answer>, StoreError> {
         let is_fixed = |take: &Take| take.algorithm == Algorithm::FixedWindow;
         if unused.is_empty() && takes.iter().all(is_fixed) {
-            return self.count(takes, now).await;
+            return self.count(lane, takes, now).await;
         }
         let mut call = Call::default();
         for unused in unused {
             call.give_back(unused);
         }
         call.take(takes, self.expiry);
-        let answer = self.execute(&call, now).await?;
+        let answer = self.execute(lane, &call, now).await?;
         script::records(&answer)?.answers(takes, now)
     }
 
-    async fn execute(&self, call: &Call, now: Now) -> Result<::redis::Value, StoreError> {
+    async fn execute(
+        &self,
+        lane: Lane,
+        call: &Call,
+        now: Now,
+    ) -> Result<::redis::Value, StoreError> {
         let time = (self.clock == Clock::Caller).then_some(now.steady);
         let command = self.script.command(call, time);
-        let lane = self.link.lane(call.first_key());
-        match self.link.send(lane, &command).await {
-            Err(Sent::Refused(error)) if is_unknown_script(&error) => {
-                self.link.send(lane, &self.script.load()).await?;
-                Ok(self.link.send(lane, &command).await?)
-            }
-            answer => Ok(answer?),
-        }
+        Ok(self.link.call(lane, &command, &self.load).await?)
     }
 
     /// Counts in fixed windows with the very commands of envoyproxy/ratelimit.
-    async fn count(&self, takes: &[Take], now: Now) -> Result<Vec<Answer>, StoreError> {
-        let Some(first) = takes.first() else {
-            return Ok(Vec::new());
-        };
+    async fn count(&self, lane: Lane, takes: &[Take], now: Now) -> Result<Vec<Answer>, StoreError> {
         let mut pipe = ::redis::Pipeline::with_capacity(2 * takes.len());
         for take in takes {
             let (Hits::Ask(hits) | Hits::Report(hits)) = take.hits;
@@ -122,7 +156,6 @@ impl RedisStore {
             pipe.cmd("INCRBY").arg(key).arg(hits.min(MAX_HITS));
             pipe.cmd("EXPIRE").arg(key).arg(self.expiry.seconds(take));
         }
-        let lane = self.link.lane(&first.key);
         let counts = self.link.send_all(lane, &pipe, 2 * takes.len()).await?;
         let answer = |(take, count): (&Take, &::redis::Value)| {
             let count: u64 = ::redis::from_redis_value_ref(count).map_err(script::unexpected)?;
@@ -145,6 +178,18 @@ impl std::fmt::Debug for RedisStore {
     }
 }
 
+impl Places<Lane> for RedisStore {
+    fn ask<'a>(
+        &'a self,
+        lane: Lane,
+        unused: &'a [GiveBack],
+        takes: &'a [Take],
+        now: Now,
+    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
+        Box::pin(self.decide_in(lane, unused, takes, now))
+    }
+}
+
 impl Store for RedisStore {
     fn take<'a>(
         &'a self,
@@ -164,12 +209,8 @@ impl Store for RedisStore {
         Box::pin(async move {
             let mut call = Call::default();
             call.reset(key, window);
-            self.execute(&call, now).await?;
+            self.execute(self.link.lane(key), &call, now).await?;
             Ok(())
         })
     }
-}
-
-fn is_unknown_script(error: &RedisError) -> bool {
-    error.kind() == ::redis::ErrorKind::Server(ServerErrorKind::NoScript)
 }

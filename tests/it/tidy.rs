@@ -19,7 +19,10 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("metrics", &["rule"]),
     ("shutdown", &[]),
     ("tls", &["shutdown"]),
-    ("store", &["algorithm", "metrics", "rule", "shutdown"]),
+    (
+        "store",
+        &["algorithm", "metrics", "rule", "shutdown", "tls"],
+    ),
     (
         "source",
         &[

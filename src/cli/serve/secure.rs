@@ -58,6 +58,7 @@ pub(super) fn link(
     let files = ClientFiles {
         authorities: settings.xds_ca.clone(),
         pair: settings.xds_cert.clone().zip(settings.xds_key.clone()),
+        any_name: false,
     };
     Ok(Some(connect::Tls {
         files: keep(files, tasks, clock)?,
@@ -65,7 +66,8 @@ pub(super) fn link(
     }))
 }
 
-fn keep<F: Files>(
+/// Reads files, and follows them.
+pub(super) fn keep<F: Files>(
     files: F,
     tasks: &mut Tasks,
     clock: SystemClock,

@@ -1,4 +1,4 @@
-//! Which rules have a burst.
+//! Which rules have a burst, and a choice for when the store does not answer.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use crate::manifest::rules;
 use crate::platform::document;
 use crate::rule::Allowance;
 use crate::rule::Descriptor;
+use crate::rule::limit::OnStoreFailure;
 
 const PLATFORM: &str = "
 {kind: Gateway, name: gw, listeners: [{name: http, port: 80, protocol: HTTP}, {name: other, port: 81, protocol: HTTP}]}
@@ -19,7 +20,7 @@ const PLATFORM: &str = "
 {kind: ApiService, name: api}
 ---
 {kind: Route, name: rt, api_service: api, gateway: gw, path_prefix: /, backend_refs: [{backend: up}], methods: [GET, PUT],
- rate_limit: {requests_per_unit: 1, unit: day, burst: 4, key: {by: client_ip}}}
+ rate_limit: {requests_per_unit: 1, unit: day, burst: 4, key: {by: client_ip}, on_store_failure: deny}}
 ---
 {kind: Route, name: rt-2, api_service: api, gateway: gw, path_prefix: /2, backend_refs: [{backend: up}],
  rate_limit: {requests_per_unit: 1, unit: day}}
@@ -37,7 +38,7 @@ const SHARED: &str = "
  rate_limit: {requests_per_unit: 1, unit: day, burst: 5, shared: true}}
 ---
 {kind: Policy, name: together, scope: service, api_service: together, type: rate-limit,
- spec: {requests_per_unit: 1, unit: day, burst: 6, shared: true}}
+ spec: {requests_per_unit: 1, unit: day, burst: 6, shared: true, on_store_failure: deny}}
 ---
 {kind: Policy, name: all, scope: global, type: rate-limit,
  spec: {requests_per_unit: 1, unit: day, burst: 7, shared: true, key: {by: client_ip}}}
@@ -91,6 +92,10 @@ fn bursts(more: &str) -> Vec<(String, u32)> {
 
 fn collect(name: &str, descriptor: &Descriptor, found: &mut Vec<(String, u32)>) {
     if let Some(Allowance::Limited(limit)) = &descriptor.allowance {
+        let choice = [4, 6]
+            .contains(&limit.burst)
+            .then_some(OnStoreFailure::Deny);
+        assert_eq!(limit.on_store_failure, choice, "{name}");
         found.push((name.to_owned(), limit.burst));
     }
     for below in &descriptor.descriptors {

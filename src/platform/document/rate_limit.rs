@@ -14,6 +14,7 @@ use crate::platform::limit::Limit;
 use crate::platform::limit::LocalRateLimit;
 use crate::platform::limit::Metadata;
 use crate::platform::limit::RateLimit;
+use crate::rule::limit::OnStoreFailure;
 use crate::rule::limit::Unit;
 
 pub(super) fn read(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Limit> {
@@ -49,6 +50,8 @@ fn global(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<RateLimit
     let shadow = shadow.and_then(|at| at.boolean(faults));
     let cost = fields.optional("cost");
     let cost = cost.and_then(|at| cost_of(&at, faults));
+    let on_store_failure = fields.optional("on_store_failure");
+    let on_store_failure = on_store_failure.map(|at| at.one_of(&OnStoreFailure::NAMES, faults));
     Some(RateLimit {
         requests: requests?,
         burst: match burst {
@@ -60,6 +63,10 @@ fn global(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<RateLimit
         shared: shared.unwrap_or(false),
         shadow: shadow.unwrap_or(false),
         cost: cost.unwrap_or_default(),
+        on_store_failure: match on_store_failure {
+            Some(choice) => Some(choice?),
+            None => None,
+        },
     })
 }
 
@@ -68,7 +75,7 @@ fn local(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<LocalRateL
     let requests = fields.required("requests_per_unit", faults);
     let requests = requests.and_then(|at| at.number(1, u64::from(u32::MAX), faults));
     let (unit, key) = (unit(fields, faults), key(fields, faults));
-    for name in ["burst", "shared", "shadow", "cost"] {
+    for name in ["burst", "shared", "shadow", "cost", "on_store_failure"] {
         if let Some(at) = fields.optional(name) {
             let reason = "Envoy Gateway has it for limits of type Global only";
             faults.push(at.fault(format!("a limit of type Local has no `{name}`: {reason}")));

@@ -66,12 +66,6 @@ impl TakeScript {
 }
 
 impl Call {
-    /// The key of its first operation; empty when there is none.
-    pub(super) fn first_key(&self) -> &[u8] {
-        let end = self.ends.first().copied().unwrap_or_default();
-        &self.keys[..end]
-    }
-
     /// Adds hits that are to be taken back.
     pub(super) fn give_back(&mut self, unused: &GiveBack) {
         let mut operation = Operation::of_kind(GIVE_BACK);
@@ -169,7 +163,7 @@ impl Records<'_> {
             let id = LogId(number(&mut record, 8));
             if fits == UNDECIDED {
                 let why = self.undecided.clone().unwrap_or_default();
-                failed = Some(StoreError::Failed(why.into()));
+                failed = Some(StoreError::Uncountable(why));
             }
             answers.push(match take.algorithm {
                 Algorithm::FixedWindow => counted(take, remaining, now),

@@ -63,7 +63,13 @@ local function read(key)
     log.head = HEADER + BUCKET
   end
   log.n = (#packed - log.head) / ENTRY
+  if form ~= PLAIN and form ~= WITH_BUCKET or log.n < 1 or log.n % 1 ~= 0 then
+    error('cannot unpack a log of another version', 0)
+  end
   log.newest, log.tail = entry(log, log.n)
+  if log.tail > total then
+    error('cannot unpack a log whose total is below its parts', 0)
+  end
   return log
 end
 

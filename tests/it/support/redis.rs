@@ -1,11 +1,15 @@
 //! A Redis of the test's own.
 
+pub(crate) mod cluster;
+pub(crate) mod sentinel;
+
 use std::net::SocketAddr;
 use std::process::Command;
 
 use tempfile::TempDir;
 
 use crate::support;
+use crate::support::certificates::Secret;
 use crate::support::free_address;
 use crate::support::process::Process;
 
@@ -15,6 +19,8 @@ pub(crate) struct Redis {
     address: SocketAddr,
     process: Process,
     folder: TempDir,
+    arguments: Vec<String>,
+    tls_port: u16,
 }
 
 impl Redis {
@@ -22,22 +28,82 @@ impl Redis {
     /// `redis-server` (a failure under `REQUIRE_REDIS=1`).
     #[track_caller]
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(&[])
+    }
+
+    /// As [`Redis::start`], with further arguments.
+    #[track_caller]
+    pub(crate) fn start_with(arguments: &[&str]) -> Option<Self> {
+        Self::start_in(TempDir::new().unwrap(), arguments)
+    }
+
+    #[track_caller]
+    fn start_in(folder: TempDir, arguments: &[&str]) -> Option<Self> {
         if support::program("redis-server").is_none() {
             support::skip("REQUIRE_REDIS", "no `redis-server` on the PATH");
             return None;
         }
-        let folder = TempDir::new().unwrap();
+        let arguments: Vec<String> = arguments.iter().map(|it| (*it).to_owned()).collect();
         // Between looking for a free port and using it, somebody else may take it.
         let started = (0..10).find_map(|_| {
             let address = free_address();
-            Some((address, ready(address, &folder)?))
+            Some((address, ready(address, &folder, &arguments)?))
         });
         let (address, process) = started.unwrap();
         Some(Self {
             address,
             process,
             folder,
+            arguments,
+            tls_port: 0,
         })
+    }
+
+    /// One that speaks TLS as well and asks for certificates.
+    #[track_caller]
+    pub(crate) fn start_tls(secret: &Secret) -> Option<Self> {
+        let port = free_address().port();
+        let (ca, cert, key) = (
+            secret.path("ca.crt"),
+            secret.path("tls.crt"),
+            secret.path("tls.key"),
+        );
+        let text = port.to_string();
+        let files = ["--tls-cert-file", &cert, "--tls-key-file", &key];
+        let port_and_ca = ["--tls-port", &text, "--tls-ca-cert-file", &ca];
+        let mut redis = Self::start_with(&[files, port_and_ca].concat())?;
+        redis.tls_port = port;
+        Some(redis)
+    }
+
+    /// Where it speaks TLS, if it does.
+    pub(crate) fn tls_port(&self) -> u16 {
+        self.tls_port
+    }
+
+    /// What it is started with next time in place of an argument.
+    pub(crate) fn set_argument(&mut self, from: &str, to: &str) {
+        for argument in &mut self.arguments {
+            if argument == from {
+                to.clone_into(argument);
+            }
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sends it a command, its words parted by spaces.
+    #[track_caller]
+    pub(crate) fn command<T: redis::FromRedisValue>(&self, words: &str) -> T {
+        let mut words = words.split(' ');
+        let mut command = redis::cmd(words.next().unwrap());
+        for word in words {
+            command.arg(word);
+        }
+        command.query(&mut self.connection()).unwrap()
     }
 
     /// As `--store` takes it.
@@ -70,19 +136,20 @@ impl Redis {
     #[track_caller]
     pub(crate) fn start_again(&mut self) {
         self.process.kill();
-        let process = ready(self.address, &self.folder);
+        let process = ready(self.address, &self.folder, &self.arguments);
         self.process = process.unwrap_or_else(|| panic!("{} was taken", self.address));
     }
 }
 
 /// A server that has said that it accepts connections, unless its port was taken.
-fn ready(address: SocketAddr, folder: &TempDir) -> Option<Process> {
+fn ready(address: SocketAddr, folder: &TempDir, arguments: &[String]) -> Option<Process> {
     let process = Process::start(
         Command::new("redis-server")
             .args(["--bind", "127.0.0.1"])
             .args(["--port", &address.port().to_string()])
             .args(["--save", ""])
             .args(["--appendonly", "no"])
+            .args(arguments)
             .current_dir(folder),
     );
     process.line_with("Ready to accept connections")?;

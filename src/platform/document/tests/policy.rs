@@ -11,6 +11,7 @@ use crate::platform::limit::Key;
 use crate::platform::limit::LocalRateLimit;
 use crate::platform::limit::Metadata;
 use crate::platform::limit::RateLimit;
+use crate::rule::limit::OnStoreFailure;
 use crate::rule::limit::Unit;
 
 #[test]
@@ -31,6 +32,7 @@ spec:
   key: {by: header, name: x-user-id}
   shared: false
   shadow: true
+  on_store_failure: allow
   cost: {request: 0, response: {namespace: ns, key: tokens}}",
     );
     let policy = &platform.policies[0];
@@ -51,6 +53,7 @@ spec:
             request: Some(0),
             response: Some(response),
         },
+        on_store_failure: Some(OnStoreFailure::Allow),
     };
     assert_eq!(policy.spec, PolicySpec::RateLimit(expected));
 }
@@ -138,7 +141,8 @@ fn a_limit_is_checked_field_by_field() {
         "requests_per_unit: -1, unit: day, per: x",
         &[
             "spec.requests_per_unit: expected a whole number from 0 to 4294967295, found `-1`",
-            "spec.per: unknown key `per`: expected type, requests_per_unit, burst, unit, key, shared, shadow or cost",
+            "spec.per: unknown key `per`: expected type, requests_per_unit, burst, unit, key, shared, shadow, \
+             cost or on_store_failure",
         ],
     );
     spec(
@@ -146,7 +150,8 @@ fn a_limit_is_checked_field_by_field() {
         &[
             "spec: `requests_per_unit` is missing",
             "spec: `unit` is missing",
-            "spec.priority: unknown key `priority`: expected type, requests_per_unit, burst, unit, key, shared, shadow or cost",
+            "spec.priority: unknown key `priority`: expected type, requests_per_unit, burst, unit, key, shared, shadow, \
+             cost or on_store_failure",
         ],
     );
     limit("key: {by: header}", &["spec.key: `name` is missing"]);

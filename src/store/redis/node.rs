@@ -1,0 +1,227 @@
+//! One server: a connection to it that is kept up, and the commands that go over it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ::redis::Cmd;
+use ::redis::ErrorKind;
+use ::redis::Pipeline;
+use ::redis::RedisError;
+use ::redis::ServerErrorKind;
+use ::redis::Value;
+use ::redis::aio::ConnectionLike;
+use ::redis::aio::MultiplexedConnection;
+use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::info;
+use tracing::warn;
+
+use crate::store::StoreError;
+use crate::store::redis::address::Endpoint;
+use crate::store::redis::complaint::Complaints;
+use crate::store::redis::connect::Servers;
+use crate::store::redis::connect::Unconnected;
+use crate::store::redis::connect::ask;
+
+/// A server that counts.
+pub(super) struct Node {
+    pub(super) endpoint: Endpoint,
+    connection: ArcSwapOption<MultiplexedConnection>,
+    broken: Notify,
+    /// Whether it refused a write, so that another one is to be looked for.
+    is_replica: AtomicBool,
+}
+
+/// How a command ended that was not answered with a value.
+pub(super) enum Sent {
+    /// Redis answered with an error.
+    Refused(RedisError),
+    /// It was not sent, or nobody knows what became of it.
+    Lost(StoreError),
+}
+
+impl From<Sent> for StoreError {
+    fn from(sent: Sent) -> Self {
+        match sent {
+            Sent::Refused(error) => Self::Failed(error.into()),
+            Sent::Lost(error) => error,
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn new(endpoint: Endpoint) -> Arc<Self> {
+        Arc::new(Self {
+            endpoint,
+            connection: ArcSwapOption::empty(),
+            broken: Notify::new(),
+            is_replica: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.connection.load().is_some()
+    }
+
+    /// The connection, if it is up.
+    pub(super) fn connection(&self) -> Result<MultiplexedConnection, StoreError> {
+        let connection = self.connection.load_full();
+        let connection = connection.ok_or(StoreError::Disconnected)?;
+        Ok((*connection).clone())
+    }
+
+    /// Sends a command once.
+    pub(super) async fn send(&self, command: &Cmd) -> Result<Value, Sent> {
+        let mut connection = self.connection().map_err(Sent::Lost)?;
+        let sent = connection.send_packed_command(command).await;
+        sent.and_then(Value::extract_error)
+            .map_err(|error| self.ended(error))
+    }
+
+    /// Sends commands once, together. An answer may be an error of its own.
+    pub(super) async fn send_all(&self, commands: &Pipeline, n: usize) -> Result<Vec<Value>, Sent> {
+        let mut connection = self.connection().map_err(Sent::Lost)?;
+        let sent = connection.req_packed_commands(commands, 0, n).await;
+        sent.map_err(|error| self.ended(error))
+    }
+
+    /// Has the connection looked after if the error says that it is of no use any more.
+    pub(super) fn ended(&self, error: RedisError) -> Sent {
+        if error.is_unrecoverable_error() {
+            self.broken.notify_one();
+            return Sent::Lost(StoreError::Failed(error.into()));
+        }
+        if is_read_only(&error) {
+            self.is_replica.store(true, Ordering::Relaxed);
+            self.broken.notify_one();
+        }
+        Sent::Refused(error)
+    }
+
+    /// Connects, watches, connects again, until it is dropped. `changed` is told whenever the
+    /// connection comes or goes.
+    pub(super) async fn keep(
+        self: Arc<Self>,
+        servers: Arc<Servers>,
+        must_be_master: bool,
+        changed: impl Fn(bool),
+    ) {
+        let mut backoff = FIRST_BACKOFF;
+        let mut complaints = Complaints::default();
+        loop {
+            let begin = Instant::now();
+            // What reads and writes ends with the connection.
+            let mut driver = JoinSet::new();
+            let error = match self.connect(&servers, must_be_master, &mut driver).await {
+                Ok(mut connection) => {
+                    info!(server = %self.endpoint, "redis connected");
+                    complaints.clear();
+                    self.is_replica.store(false, Ordering::Relaxed);
+                    self.connection.store(Some(Arc::new(connection.clone())));
+                    changed(true);
+                    let error = self.watch(&mut connection, &mut driver).await;
+                    self.connection.store(None);
+                    changed(false);
+                    error
+                }
+                Err(error) => error,
+            };
+            complaints.say(&error, |reason| {
+                warn!(server = %self.endpoint, reason, "no connection to redis, trying on");
+            });
+            if begin.elapsed() > LAST_BACKOFF * 2 {
+                backoff = FIRST_BACKOFF;
+            }
+            tokio::time::sleep(backoff.mul_f64(0.5 + fastrand::f64())).await;
+            backoff = (backoff * 2).min(LAST_BACKOFF);
+        }
+    }
+
+    async fn connect(
+        &self,
+        servers: &Servers,
+        must_be_master: bool,
+        driver: &mut JoinSet<()>,
+    ) -> Result<MultiplexedConnection, Unconnected> {
+        let open = servers.open(&self.endpoint).await?;
+        driver.spawn(open.driver);
+        let mut connection = open.connection;
+        if must_be_master {
+            let role = ask(&mut connection, &::redis::cmd("ROLE")).await?;
+            let is_master = matches!(
+                &role,
+                Value::Array(parts) if parts.first() == Some(&Value::BulkString(b"master".to_vec()))
+            );
+            if !is_master {
+                return Err(Unconnected::Unfit("not the master".to_owned()));
+            }
+        }
+        ask(&mut connection, &::redis::cmd("PING")).await?;
+        warn_of_eviction(&mut connection, &self.endpoint).await;
+        Ok(connection)
+    }
+
+    /// Watches a connection until it is of no use any more.
+    async fn watch(
+        &self,
+        connection: &mut MultiplexedConnection,
+        driver: &mut JoinSet<()>,
+    ) -> Unconnected {
+        loop {
+            tokio::select! {
+                _ = driver.join_next() => return Unconnected::Unfit("the connection ended".to_owned()),
+                () = self.broken.notified() => {}
+                () = tokio::time::sleep(PING_INTERVAL) => {}
+            }
+            if self.is_replica.load(Ordering::Relaxed) {
+                return Unconnected::Unfit("READONLY: a replica by now".to_owned());
+            }
+            if let Err(error) = ask(connection, &::redis::cmd("PING")).await {
+                return error;
+            }
+        }
+    }
+}
+
+/// Whether a server refused to write because it is a replica. Redis 6 hides the code of an error in
+/// a script behind a general one.
+fn is_read_only(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+        || error.detail().is_some_and(|it| it.contains("-READONLY"))
+}
+
+/// A server that drops keys when it is full forgets hits, and then more is admitted.
+async fn warn_of_eviction(connection: &mut MultiplexedConnection, endpoint: &Endpoint) {
+    let mut info = ::redis::cmd("INFO");
+    // A server that does not tell is not asked twice.
+    let Ok(Value::BulkString(text)) = ask(connection, info.arg("memory")).await else {
+        return;
+    };
+    let text = String::from_utf8_lossy(&text);
+    let field = |name: &str| {
+        let of_name = |line: &str| {
+            line.strip_prefix(name)?
+                .strip_prefix(':')
+                .map(str::to_owned)
+        };
+        text.lines().find_map(of_name).unwrap_or_default()
+    };
+    let (maxmemory, policy) = (field("maxmemory"), field("maxmemory_policy"));
+    if maxmemory != "0" && !policy.is_empty() && policy != "noeviction" {
+        warn!(
+            server = %endpoint,
+            maxmemory,
+            policy,
+            "redis forgets keys when it is full, and then more is admitted than the limits: \
+             set maxmemory-policy noeviction"
+        );
+    }
+}
+
+const FIRST_BACKOFF: Duration = Duration::from_millis(25);
+const LAST_BACKOFF: Duration = Duration::from_millis(400);
+const PING_INTERVAL: Duration = Duration::from_secs(1);
