@@ -95,7 +95,12 @@ fn api_key(
     faults: &mut Vec<Fault>,
 ) -> Option<ApiKey> {
     let at = config.required("backend", faults);
-    let backend = at.and_then(|at| backends::resolve(entities, is_active, &at, faults));
+    let backend = at
+        .as_ref()
+        .and_then(|at| backends::resolve(entities, is_active, at, faults));
+    if let (Some(at), Some(backend)) = (&at, backend.and_then(|it| it.entity.as_ref())) {
+        backends::at_most_parts(backend.parts().len(), at, faults);
+    }
     let header = config.required("header", faults);
     let header = header.and_then(|at| text::token(&at, faults));
     Some(ApiKey {

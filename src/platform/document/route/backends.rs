@@ -46,18 +46,21 @@ pub(super) fn read(
     }
     weigh(&read, &at, faults);
     let parts = read.iter().map(|it| it.backend.parts().len()).sum();
-    let instead = "put endpoints with one weight and of one sort into one backend";
-    at_most(MAX_BACKENDS, PARTS, instead, &at, parts, faults);
+    at_most_parts(parts, &at, faults);
     if let Err(error) = share::shares(&read) {
         faults.push(at.fault(error.to_string()));
     }
     Some(read)
 }
 
-/// What a backend is counted as.
-const PARTS: &str = "backends, and as many for one as it has weights and sorts of endpoints";
+/// Reports more parts of backends than can be referred to in one place.
+pub(super) fn at_most_parts(n_parts: usize, at: &At<'_>, faults: &mut Vec<Fault>) {
+    let what = "backends, and as many for one as it has weights and sorts of endpoints";
+    let instead = "put endpoints with one weight and of one sort into one backend";
+    at_most(MAX_BACKENDS, what, instead, at, n_parts, faults);
+}
 
-/// How many backends Gateway API lets a route have.
+/// How many backends Gateway API lets a route have, and Envoy Gateway a policy for authentication.
 const MAX_BACKENDS: usize = 16;
 
 fn backend_ref(

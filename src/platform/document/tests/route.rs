@@ -249,6 +249,17 @@ fn a_backend_in_parts_counts_as_several() {
              sort into one backend",
         ],
     );
+    let asked = "{kind: Route, name: r1, api_service: api, gateway: gw, path_prefix: /r1, \
+                 backend_refs: [{backend: up}], auth_mode: apikey, auth_config: {backend: b1, header: x-k}}";
+    check(&(backend("b1", 1..17) + asked), &[]);
+    check(
+        &(backend("b1", 1..18) + asked),
+        &[
+            "t.yaml:3: auth_config.backend: expected at most 16 backends, and as many for one as \
+             it has weights and sorts of endpoints, found 17: put endpoints with one weight and of \
+             one sort into one backend",
+        ],
+    );
     let primes = |name: &str, weights: [u8; 3]| {
         let endpoints = weights.map(|it| format!("{{host: a.b, port: 1, weight: {it}}}"));
         let endpoints = endpoints.join(", ");
