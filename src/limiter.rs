@@ -7,6 +7,7 @@ pub mod fallback;
 mod in_force;
 mod plan;
 mod refusal;
+mod tally;
 mod values;
 mod vigil;
 
@@ -26,6 +27,7 @@ use crate::limiter::in_force::InForce;
 use crate::limiter::plan::Limited;
 use crate::limiter::plan::Meaning;
 use crate::limiter::plan::Plan;
+use crate::limiter::tally::Tally;
 use crate::metrics::Metrics;
 use crate::metrics::StoreMetrics;
 use crate::rule::Metadata;
@@ -140,7 +142,7 @@ pub enum Undecided {
 pub const MAX_DESCRIPTORS: usize = 1_024;
 
 /// How all rules are meant, unless they say otherwise.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// How hits are counted for limits that name no algorithm and for overrides.
     pub algorithm: Algorithm,
@@ -150,6 +152,20 @@ pub struct Options {
     pub quota: bool,
     /// What the key of every counter begins with.
     pub key_prefix: String,
+    /// From which part of a limit on its hits are counted as near it.
+    pub near_limit_ratio: f32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            algorithm: Algorithm::default(),
+            shadow: false,
+            quota: false,
+            key_prefix: String::new(),
+            near_limit_ratio: 0.8,
+        }
+    }
 }
 
 /// Decides requests by the rules in force.
@@ -327,6 +343,16 @@ impl Limiter {
                 let decision = decisions[limited.take];
                 let charged = plan.is_charged(limited, decision, over_limit);
                 count(request, limited, decision, charged, now);
+                if charged || !decision.fits {
+                    let (most, ratio) = (limited.most(), self.options.near_limit_ratio);
+                    let tally = Tally::of(limited.hits, most, ratio, decision);
+                    let tally = if limited.shadow {
+                        tally.in_shadow()
+                    } else {
+                        tally
+                    };
+                    tally.add_to(&limited.metrics().hits);
+                }
                 status(limited, &plan.takes[limited.take], decision)
             }
         });
@@ -364,7 +390,7 @@ fn count(
     charged: bool,
     now: Now,
 ) {
-    let metrics = limited.shown.as_ref().unwrap_or(&limited.state.metrics);
+    let metrics = limited.metrics();
     match (decision.fits, limited.shadow) {
         (true, _) if charged => metrics.within.increment(1),
         (true, _) => {}

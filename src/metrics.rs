@@ -1,7 +1,9 @@
 //! Every metric of the process, and the handles that its users keep.
 //!
 //! Handles are made once and kept, so that nothing is looked up by name per request. Label values
-//! come from the configuration only, never from a request.
+//! come from a request only where a rule asks for it.
+
+pub mod reference;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,8 @@ use metrics_exporter_prometheus::Matcher;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use metrics_exporter_prometheus::PrometheusRecorder;
 
+use crate::metrics::reference::HitMetrics;
+
 /// The metrics of one process; a test that runs several services gives each its own.
 #[derive(Debug)]
 pub struct Metrics {
@@ -33,6 +37,8 @@ pub struct RuleMetrics {
     pub over_limit: Counter,
     /// Descriptors that passed only because the rule is in shadow mode.
     pub shadow: Counter,
+    /// What became of their hits.
+    pub hits: HitMetrics,
     /// How often costs of changing size began to leave open whether they are asks or reports.
     pub cost_unclear: Counter,
 }
@@ -119,7 +125,7 @@ impl Metrics {
             )
             .expect("the list of buckets is not empty")
             .build_recorder();
-        for (name, help) in COUNTERS {
+        for (name, help) in COUNTERS.into_iter().chain(reference::COUNTERS) {
             recorder.describe_counter(name.into(), None, help.into());
         }
         for (name, help) in GAUGES {
@@ -153,6 +159,7 @@ impl Metrics {
             within: counter("within"),
             over_limit: counter("over_limit"),
             shadow: counter("shadow"),
+            hits: HitMetrics::new(self, domain, rule),
             cost_unclear: self.counter(
                 COST_UNCLEAR,
                 &[("domain", domain.to_owned()), ("rule", rule.to_owned())],

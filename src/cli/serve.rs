@@ -231,6 +231,7 @@ fn options(settings: &Serve) -> Options {
         shadow: settings.shadow_mode,
         quota: settings.quota_mode,
         key_prefix: settings.counting.key_prefix.clone(),
+        near_limit_ratio: settings.counting.near_limit_ratio,
     }
 }
 

@@ -71,12 +71,19 @@ pub(super) struct Limited<'a> {
     pub(super) veto: Veto,
     pub(super) on_store_failure: Option<OnStoreFailure>,
     pub(super) state: &'a State,
+    /// The hits of this descriptor.
+    pub(super) hits: u64,
     /// The metrics for the values of this request, where the rule tells them apart.
-    pub(super) shown: Option<RuleMetrics>,
+    pub(super) shown: Option<Arc<RuleMetrics>>,
     pub(super) metadata: Option<&'a Arc<Metadata>>,
 }
 
 impl Limited<'_> {
+    /// Where it is counted what becomes of requests.
+    pub(super) fn metrics(&self) -> &RuleMetrics {
+        self.shown.as_deref().unwrap_or(&self.state.metrics)
+    }
+
     /// The most that one window holds.
     pub(super) fn most(&self) -> u64 {
         u64::from(self.requests) + u64::from(self.burst)
@@ -174,6 +181,7 @@ impl<'a> Plan<'a> {
                 veto: veto(false, options.quota),
                 on_store_failure: None,
                 state,
+                hits: 0,
                 shown: None,
                 metadata: None,
             };
@@ -211,6 +219,7 @@ impl<'a> Plan<'a> {
             veto: veto(limit.shadow, quota),
             on_store_failure: limit.on_store_failure,
             state,
+            hits: 0,
             shown: by_values.map(|it| it.of(rule, entries().map(|(_, value)| value))),
             metadata: rule.metadata.as_ref(),
         };
@@ -238,6 +247,7 @@ impl<'a> Plan<'a> {
             terms: None,
             veto: limited.veto,
         };
+        limited.hits = count(hits);
         let is_same = |other: &Take| other.algorithm == algorithm && other.key == take.key;
         let known = match algorithm {
             Algorithm::FixedWindow => None,

@@ -17,7 +17,7 @@ use crate::rule::tree::Rule;
 #[derive(Debug)]
 pub(super) struct ByValues {
     metrics: Arc<Metrics>,
-    known: Mutex<HashMap<Box<str>, RuleMetrics, RandomState>>,
+    known: Mutex<HashMap<Box<str>, Arc<RuleMetrics>, RandomState>>,
 }
 
 impl ByValues {
@@ -33,20 +33,20 @@ impl ByValues {
         &self,
         rule: &'e Rule,
         values: impl IntoIterator<Item = &'e str>,
-    ) -> RuleMetrics {
+    ) -> Arc<RuleMetrics> {
         let label = rule.label_with(values);
         let mut known = self.known.lock();
         if let Some(metrics) = known.get(label.as_str()) {
-            return metrics.clone();
+            return Arc::clone(metrics);
         }
         let label = if known.len() < MAX_LABELS && label.len() <= MAX_LABEL_BYTES {
             label
         } else {
             rule.label_with(rule.path.iter().map(|_| OTHER))
         };
-        let metrics = self.metrics.rule(&rule.domain, &label);
+        let metrics = Arc::new(self.metrics.rule(&rule.domain, &label));
         if known.len() < MAX_LABELS {
-            known.insert(label.into(), metrics.clone());
+            known.insert(label.into(), Arc::clone(&metrics));
         }
         metrics
     }

@@ -365,6 +365,10 @@ impl Environment {
             let jitter = self.number("EXPIRATION_JITTER_MAX_SECONDS");
             counting.expiry_jitter = Duration::from_secs(jitter);
         }
+        if !is_given("near_limit_ratio") {
+            let ratio = go::fraction(self.text("NEAR_LIMIT_RATIO"));
+            counting.near_limit_ratio = ratio.unwrap_or_default() as f32;
+        }
         serve.shadow_mode |= self.boolean("SHADOW_MODE");
         serve.quota_mode |= self.boolean("QUOTA_MODE");
         serve.health_needs_rules |= self.boolean("HEALTHY_WITH_AT_LEAST_ONE_CONFIG_LOADED");

@@ -61,6 +61,30 @@ async fn a_limit_refuses_from_the_request_after_its_last() {
 }
 
 #[tokio::test]
+async fn hits_are_counted_under_the_names_of_the_reference() {
+    let (service, _folder) = start();
+    let mut rls = service.rls().await;
+    for _ in 0..4 {
+        rls.ask(request("d", &[&[("user", "a")], &[("trial", "t")]]))
+            .await
+            .unwrap();
+    }
+    for (name, user, trial) in [
+        ("total_hits", 4.0, 4.0),
+        ("within_limit", 3.0, 1.0),
+        ("near_limit", 1.0, 1.0),
+        ("over_limit", 1.0, 3.0),
+        ("shadow_mode", 0.0, 3.0),
+    ] {
+        let hits = |key: &str| {
+            let labels = format!("{{domain=\"d\",key1=\"{key}\"}}");
+            service.metric(&format!("ratelimit_service_rate_limit_{name}{labels}"))
+        };
+        assert_eq!((hits("user"), hits("trial")), (user, trial), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn statuses_come_in_the_order_of_the_descriptors() {
     let (service, _folder) = start();
     let mut rls = service.rls().await;

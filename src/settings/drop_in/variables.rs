@@ -191,7 +191,7 @@ pub const VARIABLES: &[Variable] = variables! {
     EXPIRATION_JITTER_MAX_SECONDS Number "300" Honoured "of fixed windows; other keys expire when they count nothing any more";
     LOCAL_CACHE_SIZE_IN_BYTES Number "0" NoEffect "nothing is cached that could be out of date";
     STOP_CACHE_KEY_INCREMENT_WHEN_OVERLIMIT Bool "false" NoEffect "with sliding windows a refused request never charges";
-    NEAR_LIMIT_RATIO Fraction "0.8" NoEffect "hits near a limit are not counted apart";
+    NEAR_LIMIT_RATIO Fraction "0.8" Honoured "";
     USE_CALENDAR_MONTH_RATE_LIMIT Bool "false" Refused "a month has 30 days";
     RESPONSE_DYNAMIC_METADATA Bool "false" Honoured "";
     LIMIT_RESPONSE_HEADERS_ENABLED Bool "false" Honoured "";
@@ -206,7 +206,7 @@ pub const VARIABLES: &[Variable] = variables! {
     USE_PROMETHEUS Bool "false" Honoured "";
     PROMETHEUS_ADDR Text ":9090" Honoured "";
     PROMETHEUS_PATH Text "/metrics" Honoured "";
-    PROMETHEUS_MAPPER_YAML Text "" NoEffect "metrics have names of their own, which begin with `slidegate_`";
+    PROMETHEUS_MAPPER_YAML Text "" NoEffect "hits by rule have the names and labels of Envoy Gateway's mapping";
     PROMETHEUS_RESPONSE_TIME_AS_MILLISECONDS Bool "false" NoEffect "seconds are seconds";
     USE_STATSD Bool "true" NoEffect "metrics are served for Prometheus only";
     USE_DOG_STATSD Bool "false" NoEffect "metrics are served for Prometheus only";
