@@ -427,7 +427,7 @@ impl Environment {
         }
         let socket = self.text("REDIS_SOCKET_TYPE").to_ascii_lowercase();
         if socket != "tcp" {
-            let why = "unix sockets are not supported: set it to tcp, and REDIS_URL to host:port";
+            let why = "set it to tcp, or SLIDEGATE_STORE to unix:///path, see redis.md";
             self.fault("REDIS_SOCKET_TYPE", &socket, why);
             return;
         }
@@ -443,7 +443,11 @@ impl Environment {
         match StoreAddress::read(&url) {
             Ok(address) => serve.store = address,
             Err(_) if server.contains(',') => {
-                self.fault("REDIS_URL", "", "only a single server is supported");
+                self.fault(
+                    "REDIS_URL",
+                    "",
+                    "SLIDEGATE_STORE takes other servers, see redis.md",
+                );
             }
             Err(fault) => self.fault("REDIS_URL", "", fault),
         }

@@ -86,7 +86,7 @@ fn what_cannot_be_read_ends_the_start_with_the_name_of_the_variable() {
         ("REDIS_TYPE", "SENTINEL"),
     ]);
     let mut process = Process::start(&mut command);
-    let expected = "REDIS_TYPE=SENTINEL: only a single server is supported";
+    let expected = "REDIS_TYPE=SENTINEL: SLIDEGATE_STORE takes other servers, see redis.md";
     assert!(process.line_with(expected).is_some());
     assert_eq!(process.wait().code(), Some(2));
     command.env_remove("REDIS_TYPE");

@@ -39,8 +39,7 @@ fn nothing_set_is_what_envoyproxy_ratelimit_does_without_an_environment_but_for_
     let faults = applied(&[]).unwrap_err().to_string();
     assert_eq!(
         faults,
-        "REDIS_SOCKET_TYPE=unix: unix sockets are not supported: set it to tcp, and REDIS_URL to \
-         host:port"
+        "REDIS_SOCKET_TYPE=unix: set it to tcp, or SLIDEGATE_STORE to unix:///path, see redis.md"
     );
     let serve = applied(&REDIS).unwrap();
     assert!(!serve.has_metrics);
@@ -127,8 +126,8 @@ fn whatever_is_wrong_is_named_all_of_it() {
         faults.unwrap_err().to_string(),
         "GRPC_PORT=https: expected a whole number
 XDS_CLIENT_BACKOFF_MAX_INTERVAL=60: expected a length of time such as 90s, 1h30m or 1.5s
-REDIS_TYPE=cluster: only a single server is supported
-REDIS_TLS=true: TLS with Redis is not supported
+REDIS_TYPE=cluster: SLIDEGATE_STORE takes other servers, see redis.md
+REDIS_TLS=true: SLIDEGATE_STORE takes TLS, see redis.md
 REDIS_POOL_SIZE=many: expected a whole number
 USE_CALENDAR_MONTH_RATE_LIMIT=t: a month has 30 days
 USE_PROMETHEUS=yes: expected true or false"
