@@ -63,6 +63,7 @@ fn metadata(name: &str, namespace: &Namespace, from: String) -> Metadata {
     Metadata {
         name: name.to_owned(),
         namespace: Some(namespace.as_str().to_owned()),
+        creation_timestamp: None,
         labels: labels(),
         annotations: annotations(from),
     }

@@ -201,6 +201,7 @@ fn class(values: &[&str]) -> Manifest {
     let metadata = Metadata {
         name: "eg".to_owned(),
         namespace: None,
+        creation_timestamp: None,
         labels: BTreeMap::new(),
         annotations: values.iter().enumerate().map(annotation).collect(),
     };

@@ -1,19 +1,22 @@
 //! Which of two routes gets a request that both match.
 //!
-//! Gateway API decides that, not imprun: the more specific host; then an exact path before an
-//! expression before a prefix, of two of a kind the longer; then a method, more headers, more query
-//! parameters; then the older resource, and of two of one age the name that comes first.
+//! Envoy Gateway decides that, not imprun: the more specific host; then an exact path before an
+//! expression before a prefix, of two of a kind the longer; then more headers, of which a method is one,
+//! and more of them compared whole; the same for query parameters; and at last the name.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use crate::platform::HeaderMatch;
 use crate::platform::HeaderValue;
 use crate::platform::Listener;
 use crate::platform::PathMatch;
+use crate::platform::QueryMatch;
 use crate::platform::QueryValue;
 use crate::platform::Route;
 use crate::platform::hostname::Hostname;
@@ -96,20 +99,66 @@ fn matches(route: &Route) -> Vec<String> {
         .collect()
 }
 
-/// The routes whose priorities cannot be had, each pair once. Routes that say no priority are not
-/// compared. Whether two expressions fit one path is not known, so it is taken to be so.
+/// The routes whose priorities cannot be had, each pair once, and of those of one route with earlier
+/// ones the first few. Routes that say no priority are not compared. Whether two expressions fit one
+/// path is not known, so it is taken to be so.
 pub fn contradictions(routes: &[Arc<Route>]) -> Vec<Contradiction<'_>> {
-    let mut paths = Paths::default();
+    let mut hosts: HashMap<Place<'_>, Paths<'_>> = HashMap::new();
     let mut found = Vec::new();
     for route in routes.iter().filter(|route| route.priority.is_some()) {
-        let met = paths.meeting(route);
-        found.extend(
-            met.into_iter()
-                .filter_map(|other| contradiction(other, route)),
-        );
-        paths.add(route);
+        let gateway = route.gateway.name.as_str();
+        let (places, narrow) = places(route);
+        // A route that is for many hosts meets all of its gateway; one for a few, those of these.
+        let wide = [Place::All(gateway)];
+        let met_at = if narrow { places.as_slice() } else { &wide };
+        let open = narrow.then_some(Place::Open(gateway));
+        let mut seen = HashSet::new();
+        let met = met_at.iter().chain(&open);
+        let met = met.filter_map(|place| hosts.get(place));
+        let met = met.flat_map(|paths| paths.meeting(route));
+        let met = met.filter(|other| seen.insert(other.name.as_str()));
+        let met = met.filter_map(|other| contradiction(other, route));
+        found.extend(met.take(MAX_TOLD));
+        for place in places.into_iter().chain(wide) {
+            hosts.entry(place).or_default().add(route);
+        }
     }
     found
+}
+
+/// How many contradictions of one route with earlier ones are told.
+const MAX_TOLD: usize = 8;
+
+/// Where routes can meet.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum Place<'p> {
+    /// At any host of a gateway.
+    All(&'p str),
+    /// At a host of a gateway.
+    Host(&'p str, Hostname),
+    /// At hosts of a gateway that no name is a whole of.
+    Open(&'p str),
+}
+
+/// The places of a route, and whether they are single hosts.
+fn places(route: &Route) -> (Vec<Place<'_>>, bool) {
+    let gateway = route.gateway.name.as_str();
+    let hosts = route
+        .listeners()
+        .flat_map(|listener| hosts(route, listener));
+    let hosts: HashSet<Option<Hostname>> = hosts.collect();
+    let is_single = |host: &Hostname| !host.as_str().starts_with('*');
+    let single: Option<Vec<_>> = hosts
+        .into_iter()
+        .map(|host| {
+            host.filter(is_single)
+                .map(|host| Place::Host(gateway, host))
+        })
+        .collect();
+    match single {
+        Some(places) => (places, true),
+        None => (vec![Place::Open(gateway)], false),
+    }
 }
 
 /// Routes by their paths, so that those that cannot meet need not be compared.
@@ -273,28 +322,45 @@ fn by_match(a: &Route, b: &Route) -> (Ordering, &'static str) {
         PathMatch::Prefix(_) => 0,
     };
     let length = |route: &Route| match &route.path {
-        PathMatch::Exact(path) | PathMatch::Regex(path) => path.len(),
-        PathMatch::Prefix(path) => path.trim_end_matches('/').len(),
+        PathMatch::Exact(path) | PathMatch::Prefix(path) | PathMatch::Regex(path) => path.len(),
     };
-    let has_method = |route: &Route| !route.methods.is_empty();
+    let n_methods = |route: &Route| usize::from(!route.methods.is_empty());
+    let n_headers = |route: &Route| route.headers.len() + n_methods(route);
+    let n_whole_headers = |route: &Route| {
+        let is_whole = |it: &&HeaderMatch| matches!(it.value, HeaderValue::Exact(_));
+        route.headers.iter().filter(is_whole).count() + n_methods(route)
+    };
+    let n_whole_params = |route: &Route| {
+        let is_whole = |it: &&QueryMatch| matches!(it.value, QueryValue::Exact(_));
+        route.query_params.iter().filter(is_whole).count()
+    };
     let steps = [
         (
             kind(a).cmp(&kind(b)),
             "an exact path comes before an expression before a prefix",
         ),
         (length(a).cmp(&length(b)), "its path is longer"),
-        (has_method(a).cmp(&has_method(b)), "it names methods"),
         (
-            a.headers.len().cmp(&b.headers.len()),
-            "it names more headers",
+            n_headers(a).cmp(&n_headers(b)),
+            "it names more headers, of which a method is one",
+        ),
+        (
+            n_whole_headers(a).cmp(&n_whole_headers(b)),
+            "it names more headers with a whole value, or a method",
         ),
         (
             a.query_params.len().cmp(&b.query_params.len()),
             "it names more query parameters",
         ),
+        (
+            n_whole_params(a).cmp(&n_whole_params(b)),
+            "it names more query parameters with a whole value",
+        ),
     ];
     let decided = steps.into_iter().find(|(order, _)| order.is_ne());
-    let by_name = b.name.cmp(&a.name);
+    // The name stands before a slash where it is compared.
+    let name = |route: &Route| format!("{}/", route.name);
+    let by_name = name(b).cmp(&name(a));
     decided.unwrap_or((by_name, "all else being equal, its name comes first"))
 }
 

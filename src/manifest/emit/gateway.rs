@@ -43,6 +43,7 @@ pub(super) fn classes(platform: &Platform) -> Vec<Object<GatewayClassSpec>> {
         let metadata = Metadata {
             name: name.to_owned(),
             namespace: None,
+            creation_timestamp: None,
             labels: labels(),
             annotations: annotations(from.join(", ")),
         };

@@ -1,4 +1,7 @@
-//! Which listener and which match of a route a request meets, by Gateway API's precedence.
+//! Which listener and which match of a route a request meets.
+//!
+//! Envoy Gateway follows Gateway API but for this: a method counts as one header more, not more than all
+//! of them, and of two equal matches the name decides, not the age.
 
 use std::cmp::Reverse;
 
@@ -13,6 +16,7 @@ use crate::manifest::route::RouteMatch;
 use crate::manifest::route::RouteRule;
 use crate::manifest::route::ValueMatch;
 use crate::manifest::route::ValueMatchType;
+use crate::manifest::rules;
 use crate::manifest::rules::attachment::Attachment;
 use crate::manifest::rules::identity;
 
@@ -63,7 +67,7 @@ pub(super) fn meet<'m, 'a>(
     let best = hosts.iter().filter_map(place).max()?;
     let candidates = hosts.iter().filter(|it| place(it).as_ref() == Some(&best));
     let met = candidates.flat_map(|(attached, hostname)| matches(attached, hostname, request));
-    met.max_by_key(|(rank, _)| *rank).map(|(_, met)| met)
+    met.max_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, met)| met)
 }
 
 /// How well a host fits a name: exactly, by so much of its end, or because the name is for all.
@@ -77,20 +81,16 @@ fn fit(name: &str, host: &str) -> Option<(u8, usize)> {
     }
 }
 
-/// What comes first, the greatest: path, method, headers, query parameters, name, order.
-type Rank<'m> = (
-    (u8, usize),
-    bool,
-    usize,
-    usize,
-    Reverse<((&'m str, &'m str), usize, usize)>,
-);
+/// What comes first, the greatest, as Envoy Gateway sorts: path; headers, of which the method is one;
+/// those compared whole; query parameters; those compared whole; the name of the bucket as text, so that
+/// rule 10 comes before rule 2.
+type Rank = ((u8, usize), usize, usize, usize, usize, Reverse<String>);
 
 fn matches<'m, 'a>(
     attached: &'a Attached<'m>,
     hostname: &'a str,
     request: &'a Request,
-) -> impl Iterator<Item = (Rank<'m>, Met<'m, 'a>)> {
+) -> impl Iterator<Item = (Rank, Met<'m, 'a>)> {
     let rules = attached.route.spec.rules.iter().enumerate();
     rules.flat_map(move |(rule_index, rule)| {
         let count = rule.matches.len().max(1);
@@ -99,13 +99,17 @@ fn matches<'m, 'a>(
             if !wanted.is_none_or(|wanted| fits(wanted, request)) {
                 return None;
             }
-            let place = Reverse((identity(&attached.route.metadata), rule_index, match_index));
+            let n_methods = usize::from(wanted.is_some_and(|it| it.method.is_some()));
+            let headers = wanted.map_or(&[][..], |it| &it.headers);
+            let params = wanted.map_or(&[][..], |it| &it.query_params);
+            let name = rules::bucket(attached.route, rule_index, match_index, hostname);
             let rank = (
                 rank_of_path(wanted.and_then(|it| it.path.as_ref())),
-                wanted.is_some_and(|it| it.method.is_some()),
-                wanted.map_or(0, |it| it.headers.len()),
-                wanted.map_or(0, |it| it.query_params.len()),
-                place,
+                headers.len() + n_methods,
+                n_exact(headers) + n_methods,
+                params.len(),
+                n_exact(params),
+                Reverse(name),
             );
             let met = Met {
                 attached,
@@ -117,6 +121,11 @@ fn matches<'m, 'a>(
             Some((rank, met))
         })
     })
+}
+
+fn n_exact(matches: &[ValueMatch]) -> usize {
+    let is_exact = |it: &&ValueMatch| it.match_type != Some(ValueMatchType::RegularExpression);
+    matches.iter().filter(is_exact).count()
 }
 
 /// Exact paths come first, then expressions as in Envoy Gateway, then prefixes; longer ones first.

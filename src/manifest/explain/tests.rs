@@ -25,18 +25,54 @@ fn exact_paths_come_before_expressions_and_those_before_prefixes() {
 }
 
 #[test]
-fn methods_come_before_headers_those_before_query_parameters_and_order_is_last() {
+fn headers_with_the_method_come_before_query_parameters_and_the_name_is_last() {
     let header = "headers: [{name: x-v, value: '1'}]";
     let param = "queryParams: [{name: q, value: '1'}]";
     let rules = format!(
         "[{{matches: [{{}}]}}, {{matches: [{{}}]}}, {{matches: [{{{param}}}]}}, \
-         {{matches: [{{{header}}}]}}, {{matches: [{{method: POST}}]}}]"
+         {{matches: [{{{header}}}]}}, {{matches: [{{method: POST, {header}}}]}}]"
     );
     let sent = [("X-V", "1")];
     met(&rules, "POST", "/?q=1", &sent, Some((4, 0)));
     met(&rules, "GET", "/?q=1", &sent, Some((3, 0)));
     met(&rules, "GET", "/?q=1", &[("x-v", "2")], Some((2, 0)));
     met(&rules, "GET", "/?q=2", &[], Some((0, 0)));
+}
+
+#[test]
+fn a_method_counts_as_one_header_that_is_compared_whole() {
+    let two = "headers: [{name: x-v, value: '1'}, {name: x-w, value: '1'}]";
+    let one = "headers: [{name: x-v, value: '1'}]";
+    let loose = "headers: [{name: x-v, type: RegularExpression, value: '1'}]";
+    let sent = [("x-v", "1"), ("x-w", "1")];
+    let check = |a: &str, b: &str, expected: usize| {
+        let rules = format!("[{{matches: [{{{a}}}]}}, {{matches: [{{{b}}}]}}]");
+        met(&rules, "POST", "/", &sent, Some((expected, 0)));
+    };
+    check("method: POST", two, 1);
+    check("method: POST", one, 0);
+    check(one, "method: POST", 0);
+    check(loose, "method: POST", 1);
+    check(loose, one, 1);
+    check("method: POST", &format!("method: POST, {one}"), 1);
+}
+
+#[test]
+fn of_equal_matches_the_first_name_is_met_as_text() {
+    let rules = vec!["{matches: [{}]}"; 11].join(", ");
+    met(&format!("[{rules}]"), "GET", "/", &[], Some((0, 0)));
+    let with_other = format!("[{{matches: [{{path: {{value: /x}}}}]}}, {rules}]");
+    // `rule/1`, `rule/10`, `rule/11`, `rule/2`.
+    met(&with_other, "GET", "/", &[], Some((1, 0)));
+    let paths = vec!["{matches: [{path: {value: /x}}]}"; 2].join(", ");
+    let late = vec!["{matches: [{}]}"; 9].join(", ");
+    met(
+        &format!("[{paths}, {late}]"),
+        "GET",
+        "/",
+        &[],
+        Some((10, 0)),
+    );
 }
 
 #[test]

@@ -121,13 +121,31 @@ impl<'m> Policies<'m> {
             let reason = "is for policies of routes only: this one is for a gateway";
             remarks.refuse(policy, "spec.mergeType", reason);
         }
-        if let Some(other) = self.0.get(&target) {
-            let (name, other) = (target.name(), &other.metadata.name);
+        let Some(other) = self.0.insert(target, policy) else {
+            return;
+        };
+        // Envoy Gateway takes the older one, and only a cluster knows which that is.
+        let age = |it: &'m Policy| it.metadata.creation_timestamp.as_ref();
+        let name = target.name();
+        let Some((own, its)) = age(policy).zip(age(other)) else {
+            self.0.insert(target, other);
+            let other = &other.metadata.name;
             let reason = format!("`{name}` has the policy `{other}` already");
             remarks.refuse(policy, field, reason);
             return;
-        }
-        self.0.insert(target, policy);
+        };
+        let is_newer = (own, &policy.metadata.name) > (its, &other.metadata.name);
+        let (older, newer) = if is_newer {
+            (other, policy)
+        } else {
+            (policy, other)
+        };
+        self.0.insert(target, older);
+        let older = &older.metadata.name;
+        let reason = format!(
+            "`{name}` has the older policy `{older}`: Envoy Gateway leaves this one out there"
+        );
+        remarks.warn(newer, "spec.targetRefs", reason);
     }
 
     /// The policies for a rule of a route where it attaches; none if nothing is said for it.

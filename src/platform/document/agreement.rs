@@ -51,7 +51,7 @@ pub(super) fn check(
             continue;
         }
         let message = format!(
-            "priority {} of route `{}` cannot be had over {} of route `{}`: of the two, Gateway API \
+            "priority {} of route `{}` cannot be had over {} of route `{}`: of the two, Envoy Gateway \
              asks `{}` first, because {}",
             higher.priority.unwrap_or(0),
             higher.name,

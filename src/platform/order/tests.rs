@@ -101,12 +101,27 @@ fn a_priority_against_the_order_names_both_routes() {
     contradicts(
         "path_exact: /",
         "path_exact: /, methods: [GET]",
-        "it names methods",
+        "it names more headers, of which a method is one",
+    );
+    contradicts(
+        "path_exact: /, methods: [GET]",
+        "path_exact: /, headers: [{name: a, value: x}, {name: b, value: x}]",
+        "it names more headers, of which a method is one",
+    );
+    contradicts(
+        "path_exact: /, headers: [{name: b, type: Present}]",
+        "path_exact: /, methods: [GET]",
+        "it names more headers with a whole value, or a method",
+    );
+    contradicts(
+        "path_exact: /, query_params: [{name: a, type: RegularExpression, value: x}]",
+        "path_exact: /, query_params: [{name: b, value: x}]",
+        "it names more query parameters with a whole value",
     );
     contradicts(
         "path_exact: /, headers: [{name: a, value: x}]",
         "path_exact: /, headers: [{name: a, value: x}, {name: b, value: x}]",
-        "it names more headers",
+        "it names more headers, of which a method is one",
     );
     contradicts(
         "path_exact: /",
@@ -156,6 +171,20 @@ fn routes_that_cannot_meet_have_any_priority() {
 }
 
 #[test]
+fn each_pair_is_told_once_however_many_hosts_it_meets_at() {
+    contradicts(
+        "path_prefix: /, hostnames: [a.example.com, b.example.com]",
+        "path_prefix: /a, hostnames: [a.example.com, b.example.com, '*.example.com']",
+        "its path is longer",
+    );
+    contradicts(
+        "path_prefix: /, hostnames: ['*.example.com']",
+        "path_prefix: /, hostnames: [b.example.com]",
+        "its host is more specific",
+    );
+}
+
+#[test]
 fn the_host_that_counts_is_the_most_specific_of_each_route() {
     // For a.example.com both say that name, so the longer path decides.
     check(
@@ -171,7 +200,7 @@ fn the_host_that_counts_is_the_most_specific_of_each_route() {
 #[track_caller]
 fn contradicts(higher: &str, lower: &str, reason: &str) {
     let told = format!(
-        "priority 2 of route `r1` cannot be had over 1 of route `r2`: of the two, Gateway API asks \
+        "priority 2 of route `r1` cannot be had over 1 of route `r2`: of the two, Envoy Gateway asks \
          `r2` first, because {reason}"
     );
     let (higher, lower) = (

@@ -157,6 +157,38 @@ fn a_target_that_is_not_given_is_warned_of() {
 }
 
 #[test]
+fn of_two_policies_of_a_cluster_the_older_holds() {
+    let aged = |name: &str, n: u32, day: u32| {
+        let metadata = format!("{{name: {name}, creationTimestamp: '2026-01-0{day}T00:00:00Z'}}");
+        let policy = policy(name, "HTTPRoute, name: rt", "", &limit(n));
+        policy.replace(&format!("{{name: {name}}}"), &metadata)
+    };
+    let dropped = |name: &str, by: &str| {
+        format!(
+            "BackendTrafficPolicy default/{name}: spec.targetRefs: `rt` has the older policy `{by}`: \
+             Envoy Gateway leaves this one out there"
+        )
+    };
+    let warning = dropped("a", "b");
+    check(
+        &[aged("a", 1, 2), aged("b", 2, 1)],
+        &["2 2", "2 2"],
+        &[&warning],
+    );
+    check(
+        &[aged("b", 2, 1), aged("a", 1, 2)],
+        &["2 2", "2 2"],
+        &[&warning],
+    );
+    let warning = dropped("b", "a");
+    check(
+        &[aged("b", 2, 1), aged("a", 1, 1)],
+        &["1 1", "1 1"],
+        &[&warning],
+    );
+}
+
+#[test]
 fn a_part_of_a_route_has_one_policy() {
     let target = "HTTPRoute, name: rt, sectionName: two";
     let policies = ["r", "s"].map(|name| policy(name, target, "", &limit(1)));
