@@ -7,6 +7,7 @@ use std::io::Write;
 use crate::manifest::explain;
 use crate::manifest::explain::Answer;
 use crate::manifest::explain::Applied;
+use crate::manifest::explain::Entities;
 use crate::manifest::explain::Explanation;
 use crate::manifest::explain::Hits;
 use crate::manifest::explain::Sent;
@@ -34,7 +35,12 @@ pub fn run(settings: &Explain, output: &mut impl Write) -> Result<(), TaskError>
         headers: settings.header.clone(),
         address: settings.ip,
     };
-    let answers = explain::explain(&deployed.manifests, &rules, &request)?;
+    let mut answers = explain::explain(&deployed.manifests, &rules, &request)?;
+    if let Some(platform) = &deployed.platform {
+        for met in answers.iter_mut().filter_map(|answer| answer.met.as_mut()) {
+            met.entities = Some(Entities::of(platform, &met.route));
+        }
+    }
     if answers.is_empty() {
         return Err(match settings.port {
             Some(port) => format!("no gateway speaks HTTP on port {port}").into(),
@@ -66,6 +72,9 @@ fn write(text: &mut String, met: &Explanation) -> fmt::Result {
         write!(text, " ({name})")?;
     }
     writeln!(text, ", match {}", met.match_index)?;
+    if let Some(entities) = &met.entities {
+        write_entities(text, entities)?;
+    }
     let Some((first, merged)) = met.policies.split_first() else {
         return writeln!(text, "  no policy is for it: nothing is limited");
     };
@@ -99,6 +108,17 @@ fn write(text: &mut String, met: &Explanation) -> fmt::Result {
     }
     for (name, value) in &met.headers {
         writeln!(text, "    {name}: {value}")?;
+    }
+    Ok(())
+}
+
+fn write_entities(text: &mut String, entities: &Entities) -> fmt::Result {
+    for policy in &entities.policies {
+        write!(text, "  {}: {} is in force", policy.kind, policy.in_force)?;
+        if !policy.overridden.is_empty() {
+            write!(text, " and overrides {}", policy.overridden.join(", "))?;
+        }
+        writeln!(text)?;
     }
     Ok(())
 }

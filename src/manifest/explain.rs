@@ -29,6 +29,8 @@ use crate::manifest::rules::remark::Untranslatables;
 use crate::manifest::rules::remark::named;
 use crate::manifest::traffic_policy::CostFrom;
 use crate::manifest::traffic_policy::CostSource;
+use crate::platform::Platform;
+use crate::platform::effective::contest;
 use crate::rule::Allowance;
 use crate::rule::limit::Limit;
 use crate::rule::tree::RuleSet;
@@ -61,6 +63,9 @@ pub struct Explanation {
     /// The index of the match.
     #[serde(rename = "match")]
     pub match_index: usize,
+    /// What is in force on the platform that the manifests come from, if they come from one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entities: Option<Entities>,
     /// The policies in force, the most specific one first.
     pub policies: Vec<String>,
     /// The policies that do not hold because the first one does.
@@ -71,6 +76,25 @@ pub struct Explanation {
     pub passed_over: Vec<PassedOver>,
     /// The headers of the answer, when nothing has been counted before.
     pub headers: Vec<(String, String)>,
+}
+
+/// What a platform has in force for a route.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Entities {
+    /// Of each type of policy the one in force.
+    pub policies: Vec<InForce>,
+}
+
+/// A policy of a platform that is in force.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct InForce {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The policy, or the route that says it itself, as `Kind/name`.
+    pub in_force: String,
+    /// Those that are not because this one is, the next in line first.
+    pub overridden: Vec<String>,
 }
 
 /// A call of the rate-limit service.
@@ -198,6 +222,26 @@ fn ports(gateway: &Object<GatewaySpec>) -> Vec<u16> {
     ports
 }
 
+// === impl Entities ===
+
+impl Entities {
+    /// What is in force for the route that became a manifest, given as `Kind namespace/name`.
+    pub fn of(platform: &Platform, manifest: &str) -> Self {
+        let name = manifest.rsplit('/').next();
+        let mut routes = platform.routes.iter();
+        let route = routes.find(|route| Some(route.name.as_str()) == name);
+        let contests = route.map(|route| contest::contests(platform, route));
+        let policies = contests.into_iter().flatten().map(|it| InForce {
+            kind: it.kind,
+            in_force: it.in_force.to_string(),
+            overridden: it.overridden.iter().map(ToString::to_string).collect(),
+        });
+        Self {
+            policies: policies.collect(),
+        }
+    }
+}
+
 // === impl Explanation ===
 
 impl Explanation {
@@ -216,6 +260,7 @@ impl Explanation {
             rule: met.rule_index,
             rule_name: met.rule.name.clone(),
             match_index: met.match_index,
+            entities: None,
             policies: Vec::new(),
             overridden: Vec::new(),
             calls: Vec::new(),
@@ -358,7 +403,8 @@ fn headers(calls: &[Call]) -> Vec<(String, String)> {
                 Hits::Number(hits) => hits,
                 Hits::Metadata(_) => 0,
             };
-            let left = u64::from(limit.requests).saturating_sub(hits);
+            let most = u64::from(limit.requests) + u64::from(limit.burst);
+            let left = most.saturating_sub(hits);
             Some((left, limit))
         };
         shown.filter_map(left).collect()

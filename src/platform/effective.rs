@@ -6,6 +6,7 @@
 //! is overridden, not added. But a limit of scope global that is shared is one limit over all routes:
 //! it overrides only its like, and holds besides the limit of each route.
 
+pub mod contest;
 pub mod policies;
 pub mod traffic;
 

@@ -4,6 +4,7 @@ mod actions;
 mod backend;
 mod bootstrap;
 mod bounds;
+mod predicted;
 mod proxy;
 mod translate;
 mod world;

@@ -95,6 +95,42 @@ fn a_platform_is_explained_by_what_it_becomes() {
         "io.envoy.ai_gateway:llm_total_token"
     );
     assert_eq!(met["headers"][0][1], "21, 21;w=3600");
+    let limit = &met["entities"]["policies"][1];
+    assert_eq!(limit["type"], "rate-limit", "{output}");
+    assert_eq!(limit["in_force"], "Policy/chat-tokens");
+    assert_eq!(limit["overridden"][0], "Policy/default-limit");
+}
+
+#[test]
+fn a_person_reads_what_is_in_force_on_a_platform_with_its_burst() {
+    let of = |path: &str| {
+        explained(&[
+            "config/imprun",
+            "--host",
+            "api.example.com",
+            "--port",
+            "80",
+            "--path",
+            path,
+        ])
+    };
+    let output = of("/payments");
+    let line = "\n  rate-limit: Policy/payments-limit is in force and overrides \
+                Policy/payments-limit-old, Policy/payment-api-limit, Policy/default-limit\n";
+    assert!(output.contains(line), "{output}");
+    assert!(
+        output.contains("\n  cors: Policy/shop is in force\n"),
+        "{output}"
+    );
+    let output = of("/search");
+    assert!(
+        output.contains("1 hit of 3 per hour and 2 at once, from"),
+        "{output}"
+    );
+    assert!(
+        output.contains("\n  rate-limit: Route/search-catalog is in force and overrides "),
+        "{output}"
+    );
 }
 
 #[test]

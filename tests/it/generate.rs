@@ -4,6 +4,7 @@
 mod accepted;
 mod arbitrary;
 mod recorded;
+mod spoiled;
 
 use std::fs;
 use std::path::Path;

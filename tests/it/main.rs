@@ -28,4 +28,5 @@ mod tls;
 mod topology;
 mod validate;
 mod vectors;
+mod verdicts;
 mod xds;

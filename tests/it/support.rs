@@ -8,6 +8,7 @@ pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod redis;
 pub(crate) mod rls;
+pub(crate) mod sample;
 pub(crate) mod service;
 
 use std::env;

@@ -59,13 +59,13 @@ fn a_method_counts_as_one_header_that_is_compared_whole() {
 
 #[test]
 fn of_equal_matches_the_first_name_is_met_as_text() {
-    let rules = vec!["{matches: [{}]}"; 11].join(", ");
+    let rules = ["{matches: [{}]}"; 11].join(", ");
     met(&format!("[{rules}]"), "GET", "/", &[], Some((0, 0)));
     let with_other = format!("[{{matches: [{{path: {{value: /x}}}}]}}, {rules}]");
     // `rule/1`, `rule/10`, `rule/11`, `rule/2`.
     met(&with_other, "GET", "/", &[], Some((1, 0)));
-    let paths = vec!["{matches: [{path: {value: /x}}]}"; 2].join(", ");
-    let late = vec!["{matches: [{}]}"; 9].join(", ");
+    let paths = ["{matches: [{path: {value: /x}}]}"; 2].join(", ");
+    let late = ["{matches: [{}]}"; 9].join(", ");
     met(
         &format!("[{paths}, {late}]"),
         "GET",

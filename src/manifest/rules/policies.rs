@@ -241,12 +241,22 @@ fn limits<'m>(
 
 fn global_rules(policy: &Policy) -> &[RateLimitRule] {
     let limits = policy.spec.rate_limit.as_ref();
+    let limits = limits.filter(|it| it.limit_type.as_deref() != Some(LOCAL));
     let global = limits.and_then(|it| it.global.as_ref());
     global.map_or(&[], |global| &global.rules)
 }
 
+/// The type of limits that leaves the global ones out.
+const LOCAL: &str = "Local";
+
 /// Refuses what makes Envoy Gateway answer 500 for all routes of a policy.
 fn check_limits(policy: &Policy, remarks: &mut Remarks) {
+    let limits = policy.spec.rate_limit.as_ref();
+    let is_local = limits.is_some_and(|it| it.limit_type.as_deref() == Some(LOCAL));
+    if is_local && limits.is_some_and(|it| it.global.is_some()) {
+        let reason = "is Local: Envoy Gateway does not look at the global limits";
+        remarks.warn(policy, "spec.rateLimit.type", reason);
+    }
     for (index, rule) in global_rules(policy).iter().enumerate() {
         if let Err((below, reason)) = selector::entries(index, &rule.client_selectors) {
             let field = format!("spec.rateLimit.global.rules[{index}].{below}");

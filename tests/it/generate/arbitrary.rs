@@ -1,6 +1,5 @@
 //! Whatever is valid becomes manifests that Kubernetes takes, and whatever is not is a fault.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -14,9 +13,7 @@ use slidegate::manifest::read;
 use slidegate::source::file::File;
 use slidegate::source::platform;
 
-use crate::generate::text;
 use crate::support::crd::Judge;
-use crate::support::in_project;
 
 #[test]
 fn what_is_valid_becomes_manifests_that_read_back_and_are_accepted() {
@@ -52,99 +49,6 @@ fn a_key_that_nobody_knows_is_a_fault_wherever_it_stands() {
             Ok(())
         })
         .unwrap();
-}
-
-#[test]
-fn spoiled_documents_are_faults_and_never_a_panic() {
-    let samples = [
-        ["gateway", "plans", "policies", "routes"]
-            .map(|file| text(&in_project(&format!("config/imprun/{file}.yaml"))))
-            .join("---\n"),
-        text(&in_project("tests/golden/every-field.yaml")),
-    ];
-    for sample in &samples {
-        generated(sample).unwrap();
-    }
-    let spoils = prop::collection::vec(spoil(), 1..4);
-    let n_refused = Cell::new(0);
-    runner(256)
-        .run(&(0..samples.len(), spoils), |(sample, spoils)| {
-            let mut stream = samples[sample].clone();
-            for spoil in &spoils {
-                stream = spoil.applied(&stream);
-            }
-            match generated(&stream) {
-                // A letter in a name or a comment hurts nobody.
-                Ok(manifests) => {
-                    let again = read::read(&Arc::from("stream"), &manifest::write(&manifests));
-                    prop_assert_eq!(again.unwrap(), manifests);
-                }
-                Err(faults) => {
-                    n_refused.set(n_refused.get() + 1);
-                    prop_assert!(faults.starts_with("t.yaml"), "{faults}");
-                }
-            }
-            Ok(())
-        })
-        .unwrap();
-    let n_refused = n_refused.get();
-    assert!((64..256).contains(&n_refused), "{n_refused} of 256 refused");
-}
-
-/// A change to a text.
-#[derive(Clone, Debug)]
-enum Spoil {
-    /// Puts this in place of a character.
-    Character(Index, String),
-    /// Takes a line away.
-    Line(Index),
-    /// Puts one line's value in place of another's.
-    Value(Index, Index),
-    /// Puts a word in place of another.
-    Word(Index, Index),
-}
-
-impl Spoil {
-    fn applied(&self, text: &str) -> String {
-        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-        match self {
-            Self::Character(place, instead) => {
-                let mut characters: Vec<String> = text.chars().map(String::from).collect();
-                *place.get_mut(&mut characters) = instead.clone();
-                return characters.concat();
-            }
-            Self::Line(place) => {
-                lines.remove(place.index(lines.len()));
-            }
-            Self::Value(from, to) => {
-                let value = |line: &str| line.split_once(": ").map(|(_, value)| value.to_owned());
-                let value = value(&lines[from.index(lines.len())]).unwrap_or_default();
-                let line = to.get_mut(&mut lines);
-                *line = format!("{}: {value}", line.split(": ").next().unwrap_or_default());
-            }
-            Self::Word(from, to) => {
-                let words: Vec<&str> = text.split_whitespace().collect();
-                let (from, to) = (from.get(&words), to.get(&words));
-                return text.replacen(to, from, 1);
-            }
-        }
-        lines.join("\n")
-    }
-}
-
-fn spoil() -> impl Strategy<Value = Spoil> {
-    let index = || any::<Index>();
-    let character = prop_oneof![
-        Just(String::new()),
-        "[ -~]",
-        any::<char>().prop_map(String::from)
-    ];
-    prop_oneof![
-        (index(), character).prop_map(|(place, instead)| Spoil::Character(place, instead)),
-        index().prop_map(Spoil::Line),
-        (index(), index()).prop_map(|(from, to)| Spoil::Value(from, to)),
-        (index(), index()).prop_map(|(from, to)| Spoil::Word(from, to)),
-    ]
 }
 
 /// The documents of a valid platform, each in one line.
@@ -456,7 +360,7 @@ fn span() -> impl Strategy<Value = u32> {
 }
 
 /// The manifests of a platform, or its faults as text.
-fn generated(stream: &str) -> Result<Vec<manifest::Manifest>, String> {
+pub(super) fn generated(stream: &str) -> Result<Vec<manifest::Manifest>, String> {
     let file = File {
         name: Arc::from("t.yaml"),
         text: stream.to_owned(),
@@ -469,7 +373,7 @@ fn fail(stream: &str, faults: &str) -> TestCaseError {
 }
 
 /// The same cases each time.
-fn runner(n_cases: u32) -> TestRunner {
+pub(super) fn runner(n_cases: u32) -> TestRunner {
     let config = Config {
         cases: n_cases,
         failure_persistence: None,

@@ -157,6 +157,15 @@ fn a_target_that_is_not_given_is_warned_of() {
 }
 
 #[test]
+fn limits_of_type_local_leave_the_global_ones_out() {
+    let local = policy("r", "HTTPRoute, name: rt", "", &limit(1))
+        .replace("rateLimit: {", "rateLimit: {type: Local, ");
+    let warning = "BackendTrafficPolicy default/r: spec.rateLimit.type: is Local: Envoy Gateway does \
+                   not look at the global limits";
+    check(&[local], &[], &[warning]);
+}
+
+#[test]
 fn of_two_policies_of_a_cluster_the_older_holds() {
     let aged = |name: &str, n: u32, day: u32| {
         let metadata = format!("{{name: {name}, creationTimestamp: '2026-01-0{day}T00:00:00Z'}}");
