@@ -104,7 +104,7 @@ async fn tls_with_certificates_of_either_side() {
         "--redis-key",
         &key,
     ]);
-    unknown.wait_for_log("UnknownIssuer");
+    unknown.wait_for_log("invalid peer certificate");
 }
 
 #[tokio::test]
