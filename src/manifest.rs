@@ -1,7 +1,7 @@
 //! The Kubernetes resources that carry a platform: as types, written and in order.
 //!
 //! Of each resource the types hold what we emit and what the translation to rules needs. When a
-//! manifest is read, its CRD says which other fields it may have.
+//! manifest is read, other fields are left to the API server, but where all of them decide about limits.
 
 pub mod backend;
 pub mod burst;
@@ -15,7 +15,6 @@ pub mod namespace;
 pub mod read;
 pub mod route;
 pub mod rules;
-mod schema;
 pub mod security_policy;
 pub mod settings;
 pub mod traffic_policy;
@@ -58,7 +57,7 @@ pub enum Manifest {
 
 /// What every Kubernetes resource has.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Object<S> {
     /// The API group and version.
     pub api_version: String,
@@ -80,7 +79,7 @@ pub trait Spec {
 
 /// Name, namespace, labels and annotations of a resource.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Metadata {
     /// The name, unique for its kind and namespace.
     pub name: String,

@@ -28,7 +28,7 @@ pub fn instead(unknown: &str, known: &[&str], none: &str) -> String {
 const MAX_NAMES: usize = 12;
 
 /// The name that it takes the fewest changes to come to, if they are few; of several the first.
-fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
+pub fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
     let unknown = folded(unknown);
     if unknown.len() > MAX_LENGTH {
         return None;

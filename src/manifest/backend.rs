@@ -8,7 +8,7 @@ use crate::manifest::Spec;
 
 /// Where requests go.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct BackendSpec {
     /// What it speaks besides HTTP/1.1, such as [`H2C`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -33,7 +33,7 @@ pub const H2C: &str = "gateway.envoyproxy.io/h2c";
 
 /// One place where a backend listens: a name or an address.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Endpoint {
     /// A name and a port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,7 +48,7 @@ pub struct Endpoint {
 
 /// A DNS name and a port.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct FqdnEndpoint {
     /// The name, of at least two labels.
     pub hostname: String,
@@ -58,7 +58,7 @@ pub struct FqdnEndpoint {
 
 /// An IP address and a port.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct IpEndpoint {
     /// The address.
     pub address: String,
@@ -68,7 +68,7 @@ pub struct IpEndpoint {
 
 /// How to speak TLS to a backend.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct BackendTls {
     /// Sends the endpoint's own name; excludes `sni`.
     #[serde(

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// Something that is done to a request; the field that the type names is there.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct RouteFilter {
     /// What is done.
     #[serde(rename = "type")]
@@ -35,7 +35,7 @@ pub enum RouteFilterType {
 
 /// Changes to headers.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct HeaderModifier {
     /// Added to what is there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -50,7 +50,7 @@ pub struct HeaderModifier {
 
 /// A header.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Header {
     /// Its name.
     pub name: String,
@@ -60,7 +60,7 @@ pub struct Header {
 
 /// Another host or path.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct UrlRewrite {
     /// The host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,7 +72,7 @@ pub struct UrlRewrite {
 
 /// Another path; the field that the type names is there.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct PathModifier {
     /// What it replaces.
     #[serde(rename = "type")]
@@ -96,7 +96,7 @@ pub enum PathModifierType {
 
 /// An answer that sends the client elsewhere.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct RequestRedirect {
     /// The scheme; none means that of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ use crate::manifest::namespace::LabelSelector;
 
 /// Whose gateways are meant.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct GatewayClassSpec {
     /// The controller that takes care of them.
     pub controller_name: String,
@@ -22,7 +22,7 @@ impl Spec for GatewayClassSpec {
 
 /// Listeners.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct GatewaySpec {
     /// The name of the `GatewayClass`.
     pub gateway_class_name: String,
@@ -37,7 +37,7 @@ impl Spec for GatewaySpec {
 
 /// A port of a gateway.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Listener {
     /// Its name.
     pub name: String,
@@ -70,7 +70,7 @@ pub enum Protocol {
 
 /// How TLS ends at a listener.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ListenerTls {
     /// Whether it ends here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +91,7 @@ pub enum TlsMode {
 
 /// A secret with a certificate and its key.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct SecretRef {
     /// The secret's name.
     pub name: String,

@@ -31,6 +31,7 @@ struct GrpcRule {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct GrpcMatch {
     method: Option<MethodMatch>,
     #[serde(default)]
@@ -38,6 +39,7 @@ struct GrpcMatch {
 }
 
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct MethodMatch {
     #[serde(rename = "type")]
     match_type: Option<ValueMatchType>,

@@ -23,7 +23,7 @@ impl Spec for NamespaceSpec {
 
 /// A choice by labels: all of it must hold.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelSelector {
     /// Labels with their values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -35,6 +35,7 @@ pub struct LabelSelector {
 
 /// What must hold for a label.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct LabelRequirement {
     /// The label.
     pub key: String,

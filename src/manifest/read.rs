@@ -1,4 +1,4 @@
-//! YAML documents → manifests, with every fault that the CRDs see in them.
+//! YAML documents → manifests, with every fault in what decides about limits.
 //!
 //! A manifest of a kind that decides nothing about limits is passed over; one of a kind that nobody
 //! knows in the groups that we read is a fault.
@@ -7,8 +7,6 @@ mod typed;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-use serde::Deserialize;
 
 use crate::document::At;
 use crate::document::Fault;
@@ -24,7 +22,6 @@ use crate::manifest::grpc_route::GrpcRouteSpec;
 use crate::manifest::namespace;
 use crate::manifest::read::typed::typed;
 use crate::manifest::route::HttpRouteSpec;
-use crate::manifest::schema;
 use crate::manifest::traffic_policy::BackendTrafficPolicySpec;
 use crate::manifest::traffic_policy::TargetRef;
 
@@ -124,7 +121,7 @@ impl Found {
             return;
         }
         let n_faults = faults.len();
-        let manifest = of_kind(at, fields, faults);
+        let manifest = of_kind(at, faults);
         if faults.len() == n_faults {
             self.push(at, manifest);
         }
@@ -160,24 +157,24 @@ struct Group {
     unread: &'static [(&'static str, Option<&'static str>)],
 }
 
-type Read = fn(&At<'_>, Mapping<'_>, &mut Vec<Fault>) -> Option<Manifest>;
+type Read = fn(&At<'_>, &mut Vec<Fault>) -> Option<Manifest>;
 
 const GROUPS: &[Group] = &[
     Group {
         name: "gateway.networking.k8s.io",
         versions: &["v1", "v1beta1"],
         read: &[
-            ("GatewayClass", |at, fields, faults| {
-                object(at, &schema::GATEWAY_CLASS, fields, faults).map(Manifest::GatewayClass)
+            ("GatewayClass", |at, faults| {
+                typed(at, faults).map(Manifest::GatewayClass)
             }),
-            ("Gateway", |at, fields, faults| {
-                object(at, &schema::GATEWAY, fields, faults).map(Manifest::Gateway)
+            ("Gateway", |at, faults| {
+                typed(at, faults).map(Manifest::Gateway)
             }),
-            ("HTTPRoute", |at, fields, faults| {
-                object(at, &schema::HTTP_ROUTE, fields, faults).map(Manifest::HttpRoute)
+            ("HTTPRoute", |at, faults| {
+                typed(at, faults).map(Manifest::HttpRoute)
             }),
-            ("GRPCRoute", |at, fields, faults| {
-                let route: Object<GrpcRouteSpec> = object(at, &schema::GRPC_ROUTE, fields, faults)?;
+            ("GRPCRoute", |at, faults| {
+                let route: Object<GrpcRouteSpec> = typed(at, faults)?;
                 Some(Manifest::HttpRoute(Object {
                     api_version: route.api_version,
                     kind: route.kind,
@@ -202,12 +199,12 @@ const GROUPS: &[Group] = &[
         name: "gateway.envoyproxy.io",
         versions: &["v1alpha1"],
         read: &[
-            ("Backend", |at, fields, faults| {
-                object(at, &schema::BACKEND, fields, faults).map(Manifest::Backend)
+            ("Backend", |at, faults| {
+                typed(at, faults).map(Manifest::Backend)
             }),
             ("BackendTrafficPolicy", traffic_policy),
-            ("SecurityPolicy", |at, fields, faults| {
-                object(at, &schema::SECURITY_POLICY, fields, faults).map(Manifest::SecurityPolicy)
+            ("SecurityPolicy", |at, faults| {
+                typed(at, faults).map(Manifest::SecurityPolicy)
             }),
         ],
         unread: &[
@@ -235,48 +232,16 @@ const GROUPS: &[Group] = &[
     },
 ];
 
-/// A manifest as the type of its kind, once the schema has nothing against it.
-fn object<'n, S: Deserialize<'n>>(
-    at: &At<'n>,
-    schema: &schema::Schema,
-    fields: Mapping<'n>,
-    faults: &mut Vec<Fault>,
-) -> Option<Object<S>> {
-    let n_faults = faults.len();
-    schema::check(schema, fields, faults);
-    if faults.len() > n_faults {
-        return None;
-    }
-    match typed(at.node()) {
-        Ok(object) => Some(object),
-        Err(error) => {
-            let path: Vec<_> = error.path.into_iter().rev().collect();
-            faults.push(Fault {
-                file: Arc::clone(at.file()),
-                line: error.line.max(at.line()),
-                path: path.join(".").replace(".[", "["),
-                message: error.message,
-            });
-            None
-        }
-    }
-}
-
-fn traffic_policy<'n>(
-    at: &At<'n>,
-    fields: Mapping<'n>,
-    faults: &mut Vec<Fault>,
-) -> Option<Manifest> {
-    let mut policy: Object<BackendTrafficPolicySpec> =
-        object(at, &schema::BACKEND_TRAFFIC_POLICY, fields, faults)?;
+fn traffic_policy(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Manifest> {
+    let mut policy: Object<BackendTrafficPolicySpec> = typed(at, faults)?;
     let spec = at.mapping(faults)?.optional("spec")?;
     let mut spec = spec.mapping(faults)?;
     // The older form, of one target.
     if let Some(target) = spec.optional("targetRef") {
-        match typed::<TargetRef>(target.node()) {
-            Ok(target) => policy.spec.target_refs.push(target),
-            Err(error) => faults.push(target.fault(error.message)),
-        }
+        policy
+            .spec
+            .target_refs
+            .extend(typed::<TargetRef>(&target, faults));
     }
     if let Some(selectors) = spec.optional("targetSelectors") {
         faults.push(selectors.fault("targets selected by label are not supported yet"));

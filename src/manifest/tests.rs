@@ -129,15 +129,30 @@ fn every_fault_of_a_manifest_is_named_with_its_line() {
             "[{name: a, port: 65536, protocol: HTTP}, {name: '', port: on, protocol: QUIC}, 5]",
         ),
         &[
-            "t.yaml:6: spec.listeners[0].port: expected a whole number from 1 to 65535, found `65536`",
-            "t.yaml:6: spec.listeners[1].name: expected a text, found ``",
-            "t.yaml:6: spec.listeners[1].port: expected a whole number from 1 to 65535, found `on`",
+            "t.yaml:6: spec.listeners[0].port: expected a whole number from 0 to 65535, found `65536`",
+            "t.yaml:6: spec.listeners[1].port: expected a whole number from 0 to 65535, found `on`",
+            "t.yaml:6: spec.listeners[1].protocol: unknown value `QUIC`: expected HTTP, HTTPS, TCP, TLS or UDP",
             "t.yaml:6: spec.listeners[2]: expected a mapping, found `5`",
         ],
     );
     check(
-        &listeners("[]"),
-        &["t.yaml:6: spec.listeners: expected at least 1 of them, found 0"],
+        &listeners("{a: 1}"),
+        &["t.yaml:6: spec.listeners: expected a list, found a mapping"],
+    );
+}
+
+#[test]
+fn a_field_that_nobody_knows_is_a_fault_where_all_fields_decide_about_limits() {
+    let policy = "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: BackendTrafficPolicy\nmetadata: {name: p}\n\
+                  spec:\n  dns: {respectDnsTtl: true}\n  targetRefs: [{group: g, kind: Gateway, name: a}]\n\
+                  \u{20} rateLimit: {global: {rules: [{limit: {requests: 1, unit: Hour}MORE}]}}\n";
+    let policy = |more: &str| policy.replace("MORE", more);
+    assert!(read::read(&Arc::from("t.yaml"), &policy("")).is_ok());
+    check(
+        &policy(", weight: 3"),
+        &[
+            "t.yaml:7: spec.rateLimit.global.rules[0].weight: unknown field `weight`: expected clientSelectors, limit, cost, shared, shadowMode or xRateLimitHeaders",
+        ],
     );
 }
 

@@ -15,7 +15,7 @@ use crate::manifest::route::HttpRouteSpec;
 
 /// What holds for the traffic of its targets.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct BackendTrafficPolicySpec {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

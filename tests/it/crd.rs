@@ -1,6 +1,5 @@
 //! Manifests against the CRDs: what Envoy Gateway accepted, what we emit, and what is spoiled.
 
-mod condensed;
 mod refusals;
 mod semantics;
 
