@@ -3,8 +3,10 @@
 mod circuit;
 pub mod clock;
 mod cost;
+pub mod courier;
 pub mod fallback;
 mod in_force;
+mod ledger;
 mod plan;
 mod refusal;
 mod tally;
@@ -21,6 +23,8 @@ use tokio::sync::watch;
 use crate::algorithm::Decision;
 use crate::limiter::circuit::Circuit;
 use crate::limiter::clock::Clock;
+use crate::limiter::courier::Courier;
+use crate::limiter::courier::Leases;
 use crate::limiter::fallback::Choice;
 use crate::limiter::fallback::Fallback;
 use crate::limiter::in_force::InForce;
@@ -179,6 +183,7 @@ pub struct Limiter {
     store_metrics: StoreMetrics,
     circuit: Circuit,
     fallback: Fallback,
+    leases: Option<Arc<Leases>>,
 }
 
 impl Limiter {
@@ -200,6 +205,7 @@ impl Limiter {
             clock,
             options,
             in_force: ArcSwapOption::empty(),
+            leases: None,
             circuit: Circuit::new(false, now),
             fallback: Fallback::new(choice, metrics.fallback()),
             metrics,
@@ -217,6 +223,17 @@ impl Limiter {
             fallback: Fallback::new(choice, self.metrics.fallback()),
             ..self
         }
+    }
+
+    /// The same with leases: what can be is answered without asking the store. The courier has to
+    /// run.
+    pub fn leasing(self) -> (Self, Courier) {
+        let store = Arc::clone(&self.store);
+        let clock = Arc::clone(&self.clock);
+        let metrics = self.store_metrics.clone();
+        let (leases, courier) = Leases::new(store, clock, self.metrics.ledger(), metrics);
+        let leases = Some(leases);
+        (Self { leases, ..self }, courier)
     }
 
     /// Whether the store answers, now and as it changes.
@@ -273,24 +290,31 @@ impl Limiter {
         if plan.takes.is_empty() {
             return Ok(Vec::new());
         }
-        let why = match self.ask(&plan.takes, now, patience).await {
+        let why = match self.ask(plan, now, patience).await {
             Ok(decisions) => return Ok(decisions),
             Err(why) => why,
         };
         self.fallback.decide(plan, why, now).await
     }
 
-    /// Asks the store, unless it has not answered of late.
+    /// Asks the ledger and the store, unless that has not answered of late.
     async fn ask(
         &self,
-        takes: &[Take],
+        plan: &Plan<'_>,
         now: Now,
         patience: Duration,
     ) -> Result<Vec<Decision>, Undecided> {
         if self.circuit.is_open() {
             return Err(Undecided::Away);
         }
-        let taken = self.send(takes, now, patience).await;
+        let leased = match &self.leases {
+            Some(leases) if plan.may_lease => leases.decide(&plan.takes, now, patience).await,
+            _ => None,
+        };
+        let taken = match leased {
+            Some(decided) => decided,
+            None => self.send(&plan.takes, now, patience).await,
+        };
         match &taken {
             Ok(_) => self.circuit.succeeded(),
             Err(why) => {

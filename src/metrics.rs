@@ -75,6 +75,21 @@ pub struct FallbackMetrics {
     pub lost: Counter,
 }
 
+/// How often the store need not be asked, and what for.
+#[derive(Clone, Debug)]
+pub struct LedgerMetrics {
+    /// Asks granted from a lease.
+    pub granted: Counter,
+    /// Asks refused because the store had refused as many hits a moment ago.
+    pub refused: Counter,
+    /// Takes sent to the store, each for all who wait for one key.
+    pub takes: Counter,
+    /// Leases and late grants of which something was given back.
+    pub given_back: Counter,
+    /// Keys that made room for others.
+    pub evictions: Counter,
+}
+
 /// How the configuration does.
 #[derive(Clone, Debug)]
 pub struct SourceMetrics {
@@ -193,6 +208,19 @@ impl Metrics {
         }
     }
 
+    /// The handles of the ledger.
+    pub fn ledger(&self) -> LedgerMetrics {
+        let answers =
+            |verdict: &str| self.counter(LEDGER_ANSWERS, &[("verdict", verdict.to_owned())]);
+        LedgerMetrics {
+            granted: answers("within"),
+            refused: answers("over_limit"),
+            takes: self.counter(LEDGER_TAKES, &[]),
+            given_back: self.counter(LEDGER_GIVEN_BACK, &[]),
+            evictions: self.counter(LEDGER_EVICTIONS, &[]),
+        }
+    }
+
     /// The handles of the configuration.
     pub fn source(&self) -> SourceMetrics {
         let loads = |result: &str| self.counter(CONFIG_LOADS, &[("result", result.to_owned())]);
@@ -263,6 +291,10 @@ const CONNECTIONS_REFUSED: &str = "slidegate_connections_refused_total";
 const HANDSHAKES_FAILED: &str = "slidegate_tls_handshakes_failed_total";
 const FALLBACKS: &str = "slidegate_fallback_requests_total";
 const FALLBACK_HITS: &str = "slidegate_fallback_hits_total";
+const LEDGER_ANSWERS: &str = "slidegate_ledger_answers_total";
+const LEDGER_EVICTIONS: &str = "slidegate_ledger_evictions_total";
+const LEDGER_GIVEN_BACK: &str = "slidegate_ledger_given_back_total";
+const LEDGER_TAKES: &str = "slidegate_ledger_takes_total";
 const REQUESTS: &str = "slidegate_requests_total";
 const REQUEST_ERRORS: &str = "slidegate_request_errors_total";
 const RULE_VERDICTS: &str = "slidegate_rule_verdicts_total";
@@ -275,7 +307,7 @@ const STORE_SECONDS: &str = "slidegate_store_duration_seconds";
 
 const STORE_SECONDS_HELP: &str = "Time from sending a command to the store to its answer.";
 
-const COUNTERS: [(&str, &str); 11] = [
+const COUNTERS: [(&str, &str); 15] = [
     (
         FALLBACKS,
         "Requests that were decided or failed while the store did not answer, by the choice that held.",
@@ -300,6 +332,22 @@ const COUNTERS: [(&str, &str); 11] = [
     (
         HANDSHAKES_FAILED,
         "Connections to the gRPC port whose TLS handshake failed or took too long.",
+    ),
+    (
+        LEDGER_ANSWERS,
+        "Descriptors answered without asking the store, by verdict.",
+    ),
+    (
+        LEDGER_EVICTIONS,
+        "Keys that made room for others in the ledger.",
+    ),
+    (
+        LEDGER_GIVEN_BACK,
+        "Leases and late grants of which something was given back to the store.",
+    ),
+    (
+        LEDGER_TAKES,
+        "Takes sent to the store, each for all who waited for one key.",
     ),
     (REQUESTS, "Requests that were decided, by verdict."),
     (

@@ -176,6 +176,17 @@ pub struct Serve {
     )]
     pub algorithm: Algorithm,
 
+    /// Whether hits of busy keys are leased from Redis ahead of need; off, every allowed request asks it
+    #[arg(
+        long,
+        env = "SLIDEGATE_LEASES",
+        action = clap::ArgAction::Set,
+        value_name = "ON|OFF",
+        default_value = "on",
+        value_parser = on_off_parser()
+    )]
+    pub leases: bool,
+
     /// Refuses nothing; statuses and metrics still say what would be refused
     #[arg(long, env = "SLIDEGATE_SHADOW_MODE")]
     pub shadow_mode: bool,
@@ -459,6 +470,10 @@ fn on_store_failure_parser() -> impl TypedValueParser<Value = OnStoreFailure> {
         let named = all.find(|(name, _)| *name == chosen);
         named.expect("the parser lets only these names pass").1
     })
+}
+
+fn on_off_parser() -> impl TypedValueParser<Value = bool> {
+    PossibleValuesParser::new(["on", "off"]).map(|chosen| chosen == "on")
 }
 
 fn algorithm_parser() -> impl TypedValueParser<Value = Algorithm> {

@@ -97,10 +97,20 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
                 default: settings.on_store_failure,
                 replicas: settings.replicas,
             };
-            let limiter = Arc::new(limiter.falling_back(choice));
+            let limiter = limiter.falling_back(choice);
+            let link = Arc::new(let_go.drop_guard());
+            let limiter = match settings.leases {
+                true => {
+                    let (limiter, courier) = limiter.leasing();
+                    store::carry(courier, &mut tasks, drained.clone(), Arc::clone(&link))?;
+                    limiter
+                }
+                false => limiter,
+            };
+            let limiter = Arc::new(limiter);
             tasks.spawn(
                 "store",
-                store::watch(Arc::clone(&limiter), drained.clone(), let_go.drop_guard()),
+                store::watch(Arc::clone(&limiter), drained.clone(), link),
             );
             limiter
         }

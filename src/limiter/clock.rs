@@ -1,7 +1,8 @@
 //! The time of requests.
 
-use std::time::Instant;
 use std::time::SystemTime;
+
+use rustix::time::ClockId;
 
 use crate::algorithm::Timestamp;
 use crate::store::Now;
@@ -15,19 +16,16 @@ pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
 /// The clocks of this machine.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
-    started: Instant,
+    started: u64,
     started_at: Timestamp,
 }
 
 impl SystemClock {
-    /// A steady clock that begins at today's date and is never set after that.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the clock"
-    )]
+    /// A steady clock that begins at today's date and is never set after that. It goes on while the
+    /// machine sleeps, so that no lease outlives its end.
     pub fn start() -> Self {
         Self {
-            started: Instant::now(),
+            started: since_boot(),
             started_at: wall(),
         }
     }
@@ -35,13 +33,18 @@ impl SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Now {
-        let elapsed = self.started.elapsed().as_micros();
-        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
         Now {
-            steady: self.started_at.plus(elapsed),
+            steady: self.started_at.plus(since_boot() - self.started),
             wall: wall(),
         }
     }
+}
+
+/// In microseconds.
+fn since_boot() -> u64 {
+    let time = rustix::time::clock_gettime(ClockId::Boottime);
+    let (seconds, nanos) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
+    seconds * 1_000_000 + nanos / 1_000
 }
 
 #[expect(

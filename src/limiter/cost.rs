@@ -20,6 +20,8 @@ pub(super) struct Costs {
     differed_at: AtomicU64,
     /// When that was last complained of.
     warned_at: AtomicU64,
+    /// When a report came, or a check, which reports go with.
+    reported_at: AtomicU64,
 }
 
 /// What a cost means, and whether that is a guess.
@@ -37,6 +39,18 @@ impl Costs {
         if !is_recent(&self.plain_at, now, HOUR / 60) {
             self.plain_at.store(now.0, Ordering::Relaxed);
         }
+    }
+
+    /// Takes note of a report or a check.
+    pub(super) fn report(&self, now: Timestamp) {
+        if !is_recent(&self.reported_at, now, HOUR / 60) {
+            self.reported_at.store(now.0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether reports have come of late, or are to be expected.
+    pub(super) fn has_reports(&self, now: Timestamp) -> bool {
+        is_recent(&self.reported_at, now, HOUR)
     }
 
     /// Takes note of a request with a cost above one, and says what it is.

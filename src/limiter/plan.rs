@@ -35,6 +35,9 @@ pub(super) struct Plan<'a> {
     pub(super) takes: Vec<Take>,
     /// One a descriptor.
     pub(super) meanings: Vec<Meaning<'a>>,
+    /// Whether hits may be leased for all of the takes: asks on sliding windows without a burst, of
+    /// rules without reports.
+    pub(super) may_lease: bool,
 }
 
 /// What the rules say of one descriptor.
@@ -100,6 +103,7 @@ impl<'a> Plan<'a> {
         let mut plan = Self {
             takes: Vec::with_capacity(request.descriptors.len()),
             meanings: Vec::with_capacity(request.descriptors.len()),
+            may_lease: true,
         };
         let replaced = replaced(request, in_force);
         for descriptor in &request.descriptors {
@@ -185,7 +189,7 @@ impl<'a> Plan<'a> {
                 shown: None,
                 metadata: None,
             };
-            let hits = hits(request, descriptor, None, state, now.steady);
+            let hits = self.hits(request, descriptor, None, state, now.steady);
             let algorithm = options.algorithm;
             let key = options.key(request.domain, entries(), algorithm, limited.window, now);
             return self.limited(limited, key, algorithm, hits);
@@ -223,10 +227,30 @@ impl<'a> Plan<'a> {
             shown: by_values.map(|it| it.of(rule, entries().map(|(_, value)| value))),
             metadata: rule.metadata.as_ref(),
         };
-        let hits = hits(request, descriptor, limit.cost, state, now.steady);
+        let hits = self.hits(request, descriptor, limit.cost, state, now.steady);
         let counted = rule.path.iter().zip(entries()).map(counted_as);
         let key = options.key(request.domain, counted, algorithm, limited.window, now);
         self.limited(limited, key, algorithm, hits)
+    }
+
+    /// The hits of a descriptor. A rule with reports takes no leases.
+    fn hits(
+        &mut self,
+        request: &Request<'_>,
+        descriptor: &Descriptor<'_>,
+        cost: Option<Cost>,
+        state: &State,
+        now: Timestamp,
+    ) -> Hits {
+        let hits = hits(request, descriptor, cost, state, now);
+        if cost.is_none() && matches!(hits, Hits::Report(_) | Hits::Ask(0)) {
+            state.costs.report(now);
+        }
+        self.may_lease &= match cost {
+            Some(cost) => cost == Cost::Ask,
+            None => !state.costs.has_reports(now),
+        };
+        hits
     }
 
     /// Adds the take of a limit; sliding takes of one key are one take.
@@ -248,6 +272,7 @@ impl<'a> Plan<'a> {
             veto: limited.veto,
         };
         limited.hits = count(hits);
+        self.may_lease &= algorithm == Algorithm::SlidingWindow && take.burst == 0;
         let is_same = |other: &Take| other.algorithm == algorithm && other.key == take.key;
         let known = match algorithm {
             Algorithm::FixedWindow => None,

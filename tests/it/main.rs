@@ -15,6 +15,7 @@ mod failure;
 mod fuzz;
 mod generate;
 mod http;
+mod leases;
 mod load;
 mod readme;
 mod reload;

@@ -13,6 +13,7 @@ use tracing::info;
 use crate::cli::serve::secure;
 use crate::limiter::Limiter;
 use crate::limiter::clock::SystemClock;
+use crate::limiter::courier::Courier;
 use crate::settings::Serve;
 use crate::settings::store::StoreAddress;
 use crate::shutdown::TaskError;
@@ -88,18 +89,42 @@ pub(super) fn link(
 /// Keeps a link to Redis on a thread of its own: answers are read there, and a scrape or a reload
 /// on this one must not hold them up.
 fn keep(keeper: Keeper, tasks: &mut Tasks, let_go: CancellationToken) -> Result<(), TaskError> {
+    alone("redis", "link to Redis", tasks, keeper.run(let_go))
+}
+
+/// Carries takes to the store, likewise on a thread of its own, until told to stop; then gives back
+/// what is leased, and only then lets go of the link.
+pub(super) fn carry(
+    courier: Courier,
+    tasks: &mut Tasks,
+    stop: CancellationToken,
+    link: Arc<DropGuard>,
+) -> Result<(), TaskError> {
+    alone("ledger", "ledger", tasks, async move {
+        courier.run(stop).await;
+        drop(link);
+    })
+}
+
+/// Runs a task on a thread of this name.
+fn alone(
+    thread: &str,
+    task: &'static str,
+    tasks: &mut Tasks,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), TaskError> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let (ended, end) = oneshot::channel();
     thread::Builder::new()
-        .name("redis".to_owned())
+        .name(thread.to_owned())
         .spawn(move || {
-            runtime.block_on(keeper.run(let_go));
+            runtime.block_on(work);
             // Only a panic drops it unsent; nobody listens when the process ends without its threads.
             ended.send(()).unwrap_or_default();
         })?;
-    tasks.spawn("link to Redis", async {
+    tasks.spawn(task, async {
         end.await.map_err(|_| "the thread panicked")?;
         Ok(())
     });
@@ -110,7 +135,7 @@ fn keep(keeper: Keeper, tasks: &mut Tasks, let_go: CancellationToken) -> Result<
 pub(super) async fn watch(
     limiter: Arc<Limiter>,
     stop: CancellationToken,
-    _link: DropGuard,
+    _link: Arc<DropGuard>,
 ) -> Result<(), TaskError> {
     limiter.watch_store(stop).await;
     Ok(())

@@ -21,10 +21,16 @@ use slidegate::rule::limit::Limit;
 use slidegate::rule::limit::Unit;
 use slidegate::rule::limit::Window;
 use slidegate::rule::tree::RuleSet;
+use slidegate::store::Answer;
+use slidegate::store::BoxFuture;
+use slidegate::store::GiveBack;
 use slidegate::store::Now;
 use slidegate::store::Store;
+use slidegate::store::StoreError;
+use slidegate::store::Take;
 use slidegate::store::key;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::strictness::record::Record;
 use crate::support::PATIENCE;
@@ -65,6 +71,8 @@ pub(crate) struct Used {
 /// Plays against a key of one limit on some replicas.
 pub(crate) struct Adversary {
     replicas: Vec<Arc<Limiter>>,
+    /// What carries their takes, where they take leases.
+    _couriers: JoinSet<()>,
     store: Arc<dyn Store>,
     clock: Arc<VirtualClock>,
     key: String,
@@ -74,19 +82,32 @@ pub(crate) struct Adversary {
 }
 
 impl Adversary {
-    /// One replica a store; the first is asked to reset keys. The key must be fresh.
-    pub(crate) fn new(stores: &[Arc<dyn Store>], key: &str, (limit, unit): (u32, Unit)) -> Self {
-        let clock = Arc::new(VirtualClock(AtomicU64::new(BEGIN)));
-        let replica = |store: &Arc<dyn Store>| {
+    /// One replica a store, which takes leases or does not; the first is asked to reset keys. The key
+    /// must be fresh.
+    pub(crate) fn new(stores: &[Replica], key: &str, (limit, unit): (u32, Unit)) -> Self {
+        let clock = Arc::new(VirtualClock::default());
+        let mut couriers = JoinSet::new();
+        let mut replica = |(store, leases): &Replica| {
             let metrics = Arc::new(Metrics::new());
-            let (store, store_metrics) = (Arc::clone(store), metrics.store("test"));
+            let store: Arc<dyn Store> = Arc::new(OnStoreClock {
+                store: Arc::clone(store),
+                clock: Arc::clone(&clock),
+            });
+            let store_metrics = metrics.store("test");
             let clock = Arc::clone(&clock) as Arc<dyn Clock>;
             let options = Options::default();
-            Arc::new(Limiter::new(store, clock, options, metrics, store_metrics))
+            let limiter = Limiter::new(store, clock, options, metrics, store_metrics);
+            if !leases {
+                return Arc::new(limiter);
+            }
+            let (limiter, courier) = limiter.leasing();
+            couriers.spawn(courier.run(CancellationToken::new()));
+            Arc::new(limiter)
         };
         let mut adversary = Self {
-            replicas: stores.iter().map(replica).collect(),
-            store: Arc::clone(&stores[0]),
+            replicas: stores.iter().map(&mut replica).collect(),
+            _couriers: couriers,
+            store: Arc::clone(&stores[0].0),
             clock: Arc::clone(&clock),
             key: key.to_owned(),
             limit,
@@ -121,7 +142,7 @@ impl Adversary {
                     let path = [("key", self.key.as_str())];
                     let window = Window::of_one(self.unit);
                     let key = key::sliding(DOMAIN, path, window);
-                    let reset = self.store.reset(&key, window, self.clock.now());
+                    let reset = self.store.reset(&key, window, self.clock.of_store());
                     reset.await.unwrap();
                     ours.clear();
                     exact.clear();
@@ -206,27 +227,72 @@ async fn admits(replica: &Limiter, key: &str, hits: u64) -> bool {
     !verdict.unwrap().over_limit
 }
 
-/// The store's clock: it moves when the adversary says so.
-#[derive(Debug)]
-struct VirtualClock(AtomicU64);
+/// A store with whether its replica takes leases.
+pub(crate) type Replica = (Arc<dyn Store>, bool);
+
+/// True time, which moves when the adversary says so, and how far the store's clock is behind.
+#[derive(Debug, Default)]
+struct VirtualClock {
+    passed: AtomicU64,
+    stepped_back: AtomicU64,
+}
 
 impl VirtualClock {
     fn pass(&self, micros: u64) {
-        self.0.fetch_add(micros, Ordering::Relaxed);
+        self.passed.fetch_add(micros, Ordering::Relaxed);
     }
 
     fn step_back(&self, micros: u64) {
-        self.0.fetch_sub(micros, Ordering::Relaxed);
+        self.stepped_back.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    fn of_store(&self) -> Now {
+        at(self
+            .passed
+            .load(Ordering::Relaxed)
+            .wrapping_sub(self.stepped_back.load(Ordering::Relaxed)))
     }
 }
 
 impl Clock for VirtualClock {
     fn now(&self) -> Now {
-        let now = Timestamp(self.0.load(Ordering::Relaxed));
-        Now {
-            steady: now,
-            wall: now,
-        }
+        at(self.passed.load(Ordering::Relaxed))
+    }
+}
+
+/// The time after so many microseconds; the store's clock may be behind the beginning.
+fn at(passed: u64) -> Now {
+    let now = Timestamp(BEGIN.wrapping_add(passed));
+    Now {
+        steady: now,
+        wall: now,
+    }
+}
+
+/// A store on a clock of its own.
+#[derive(Debug)]
+struct OnStoreClock {
+    store: Arc<dyn Store>,
+    clock: Arc<VirtualClock>,
+}
+
+impl Store for OnStoreClock {
+    fn take<'a>(
+        &'a self,
+        unused: &'a [GiveBack],
+        takes: &'a [Take],
+        _: Now,
+    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
+        self.store.take(unused, takes, self.clock.of_store())
+    }
+
+    fn reset<'a>(
+        &'a self,
+        key: &'a [u8],
+        window: Window,
+        _: Now,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.store.reset(key, window, self.clock.of_store())
     }
 }
 
