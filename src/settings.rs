@@ -182,7 +182,7 @@ pub struct Serve {
         env = "SLIDEGATE_LEASES",
         action = clap::ArgAction::Set,
         value_name = "ON|OFF",
-        default_value = "on",
+        default_value = "off",
         value_parser = on_off_parser()
     )]
     pub leases: bool,

@@ -255,7 +255,7 @@ impl<W> Account<W> {
                 fits: true,
                 remaining: remaining - waiter.hits,
                 reset: match answer.decision.fits {
-                    true => answer.decision.reset,
+                    true => answer.decision.reset.min(self.window.micros()),
                     // The store has told the wait of others.
                     false => self.window.micros(),
                 },
@@ -342,7 +342,7 @@ impl<W> Account<W> {
         Decision {
             fits,
             remaining,
-            reset: end.since(now),
+            reset: end.since(now).min(self.window.micros()),
         }
     }
 
