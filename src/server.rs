@@ -9,6 +9,7 @@ pub mod json;
 mod metadata;
 pub mod pages;
 pub mod rls;
+pub mod services;
 pub mod wire;
 
 use std::io;

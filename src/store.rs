@@ -8,6 +8,7 @@ pub mod split;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::algorithm::Booked;
 use crate::algorithm::Decision;
@@ -142,8 +143,8 @@ pub struct Now {
     pub wall: Timestamp,
 }
 
-/// Why a store did not answer.
-#[derive(Debug, thiserror::Error)]
+/// Why a store did not answer, which many requests may have in common.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// There is no connection.
     #[error("the store is not connected")]
@@ -159,5 +160,12 @@ pub enum StoreError {
     Uncountable(String),
     /// The store refused, or the connection broke.
     #[error("the store failed")]
-    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Failed(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// The store failed because of this.
+    pub fn failed(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Failed(Arc::from(cause.into()))
+    }
 }

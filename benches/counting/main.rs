@@ -3,7 +3,8 @@
 //! - `cargo bench --bench counting`: time per decision on the memory store, on Redis, and as a whole
 //!   gRPC call, beside a server that answers without looking;
 //! - `cargo bench --bench counting -- served`: the service and Redis as processes, in tables;
-//! - `cargo bench --bench counting -- null 127.0.0.1:8082`: only the server that does not look.
+//! - `cargo bench --bench counting -- null 127.0.0.1:8082`: only the server that does not look; with
+//!   `stealing` for `null`, on tokio's work-stealing runtime.
 
 #![expect(clippy::print_stdout, reason = "tables are what it is for")]
 
@@ -14,15 +15,21 @@ mod null;
 mod redis;
 mod served;
 
-use std::error::Error;
 use std::time::Instant;
 
 use criterion::Criterion;
+use mimalloc::MiMalloc;
+use slidegate::shutdown::TaskError;
 
-fn main() -> Result<(), Box<dyn Error>> {
+/// That of the service.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+fn main() -> Result<(), TaskError> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["null", address, ..] => return null::serve(address.parse()?),
+        ["stealing", address, ..] => return null::serve_stealing(address.parse()?),
         ["served", ..] => served::measure(),
         _ => criterion(),
     }

@@ -68,9 +68,7 @@ impl World {
         let output = output.expect("the binary is built");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{errors}");
-        let report: Value = serde_json::from_slice(&output.stdout).expect("it prints JSON");
-        assert_eq!(report["errors"], 0, "{}: {report}", row.name);
-        report
+        serde_json::from_slice(&output.stdout).expect("it prints JSON")
     }
 }
 

@@ -41,6 +41,7 @@ use crate::server::health::Health;
 use crate::server::http;
 use crate::server::pages;
 use crate::server::rls::Rls;
+use crate::server::services::Services;
 use crate::settings::Serve;
 use crate::settings::answer::Answer;
 use crate::settings::store::StoreAddress;
@@ -159,7 +160,7 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
         settings.store_timeout,
         additions(&settings.answer),
     );
-    let routes = grpc::routes(rls.clone(), reporter)?;
+    let services = Services::new(rls.clone(), reporter)?;
     let main = pages::main(rls, health, stop);
     let debug = pages::debug(limiter);
     tasks.spawn("HTTP port", http::serve(ports.http, main, drained.clone()));
@@ -192,7 +193,13 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
         stop: leave,
         drained: drained.drop_guard(),
     };
-    grpc::start(&mut tasks, ports.grpc, &routes, &metrics.service(), serving)?;
+    grpc::start(
+        &mut tasks,
+        ports.grpc,
+        &services,
+        &metrics.service(),
+        serving,
+    )?;
     let signals = async || told_to_stop(&mut terminate, &mut interrupt, &hurry).await;
     let grace = settings.drain_delay + settings.drain_timeout;
     tasks.run(signals, grace).await?;

@@ -47,7 +47,7 @@ pub struct Courier {
     metrics: StoreMetrics,
 }
 
-type Waiter = oneshot::Sender<Result<Reply, Arc<StoreError>>>;
+type Waiter = oneshot::Sender<Result<Reply, StoreError>>;
 
 impl Leases {
     pub(super) fn new(
@@ -122,13 +122,13 @@ impl Leases {
         let now = self.clock.now().steady;
         let (answer, why) = match answer {
             Ok(answer) => (Some(answer), None),
-            Err(why) => (None, Some(Arc::new(why))),
+            Err(why) => (None, Some(why)),
         };
         let settled = self.ledger.settle(flight, answer, now);
         for (waiter, reply) in settled.replies {
             let reply = match &why {
                 None => Ok(reply),
-                Some(why) => Err(Arc::clone(why)),
+                Some(why) => Err(why.clone()),
             };
             if let Err(Ok(Reply::Granted(_, grant))) = waiter.send(reply) {
                 self.ledger.put_back(&flight.take, grant, now);
@@ -151,7 +151,7 @@ struct Held<'a> {
 
 enum Pending {
     Answered(Reply),
-    Waits(oneshot::Receiver<Result<Reply, Arc<StoreError>>>),
+    Waits(oneshot::Receiver<Result<Reply, StoreError>>),
 }
 
 impl Held<'_> {
@@ -175,9 +175,7 @@ impl Held<'_> {
             if let Pending::Waits(receiver) = ask {
                 let gone = |_| Undecided::Store(StoreError::Disconnected);
                 let reply = receiver.await.map_err(gone)?;
-                let failed =
-                    |why: Arc<StoreError>| Undecided::Store(StoreError::Failed(why.into()));
-                *ask = Pending::Answered(reply.map_err(failed)?);
+                *ask = Pending::Answered(reply.map_err(Undecided::Store)?);
             }
         }
         Ok(())

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioExecutor;
@@ -17,10 +18,10 @@ use tokio::io::AsyncWrite;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::Service;
-use tonic::service::Routes;
 use tracing::debug;
 use tracing::warn;
 
+use crate::server::services::Services;
 use crate::shutdown::TaskError;
 use crate::tls::Kept;
 use crate::tls::server::ServerFiles;
@@ -78,9 +79,9 @@ impl Tls {
 
 /// Serves one connection; old enough or told to stop, it says GOAWAY and lets requests in flight
 /// end.
-pub(super) async fn serve(
+pub(super) async fn serve<S: RateLimitService + Clone>(
     stream: TcpStream,
-    routes: Routes,
+    services: Services<S>,
     connecting: &Connecting,
     stop: &CancellationToken,
 ) -> Result<(), TaskError> {
@@ -92,20 +93,20 @@ pub(super) async fn serve(
         None => return Ok(()),
     }
     let Some(tls) = &connecting.tls else {
-        return converse(stream, routes, connecting, stop).await;
+        return converse(stream, services, connecting, stop).await;
     };
     match stop.run_until_cancelled(tls.accept(stream)).await {
         // It is logged already.
         Some(Err(error)) => debug!(%error, "no connection"),
-        Some(Ok(stream)) => return converse(stream, routes, connecting, stop).await,
+        Some(Ok(stream)) => return converse(stream, services, connecting, stop).await,
         None => {}
     }
     Ok(())
 }
 
-async fn converse(
+async fn converse<S: RateLimitService + Clone>(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    routes: Routes,
+    services: Services<S>,
     connecting: &Connecting,
     stop: &CancellationToken,
 ) -> Result<(), TaskError> {
@@ -122,7 +123,7 @@ async fn converse(
         .serve_connection(
             TokioIo::new(stream),
             service_fn(move |request| {
-                let (answer, at_work) = (routes.clone().call(request), Arc::clone(&at_work));
+                let (answer, at_work) = (services.clone().call(request), Arc::clone(&at_work));
                 async move {
                     // A body that does not end would hold its stream for good.
                     let answer = tokio::time::timeout(LONGEST_REQUEST, answer).await;

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,10 +18,6 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::sync::DropGuard;
-use tonic::service::Routes;
-use tonic_health::pb::health_server::HealthServer;
-use tonic_health::server::HealthReporter;
-use tonic_health::server::HealthService;
 use tracing::debug;
 use tracing::error;
 
@@ -29,31 +25,9 @@ use crate::metrics::ServiceMetrics;
 use crate::server::accept_one;
 use crate::server::connection::Connecting;
 use crate::server::connection::serve;
-use crate::server::rls::Rls;
+use crate::server::services::Services;
 use crate::shutdown::TaskError;
 use crate::shutdown::Tasks;
-
-/// What the port serves: rate limits, health, and reflection.
-///
-/// Reflection describes health and itself; the crate that Envoy's messages come from exports no
-/// descriptors of them.
-///
-/// # Errors
-///
-/// The descriptors that are compiled in cannot be read.
-pub fn routes(rls: Rls, health: HealthReporter) -> Result<Routes, TaskError> {
-    let descriptors = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    let rls = RateLimitServiceServer::new(rls).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    let health = HealthServer::new(HealthService::from_health_reporter(health));
-    let routes = Routes::new(rls)
-        .add_service(health)
-        .add_service(descriptors().build_v1()?)
-        .add_service(descriptors().build_v1alpha()?);
-    Ok(routes.prepare())
-}
 
 /// How the port is served.
 #[derive(Debug)]
@@ -73,10 +47,10 @@ pub struct Serving {
 /// # Errors
 ///
 /// A thread cannot be started.
-pub fn start(
+pub fn start<S: RateLimitService + Clone>(
     tasks: &mut Tasks,
     listener: TcpListener,
-    routes: &Routes,
+    services: &Services<S>,
     metrics: &ServiceMetrics,
     serving: Serving,
 ) -> io::Result<()> {
@@ -92,7 +66,7 @@ pub fn start(
         let (hand_over, connections) = mpsc::channel(MAX_HANDED_OVER);
         workers.push(Handle::new(hand_over));
         let worker = Worker {
-            routes: routes.clone(),
+            services: services.clone(),
             connections,
             metrics: metrics.clone(),
             connecting: connecting.clone(),
@@ -185,15 +159,15 @@ struct Accepted {
 }
 
 /// What serves the connections of one thread.
-struct Worker {
-    routes: Routes,
+struct Worker<S> {
+    services: Services<S>,
     connections: mpsc::Receiver<Accepted>,
     metrics: ServiceMetrics,
     connecting: Connecting,
     stop: CancellationToken,
 }
 
-impl Worker {
+impl<S: RateLimitService + Clone> Worker<S> {
     fn run(self) -> io::Result<()> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
@@ -229,12 +203,12 @@ impl Worker {
         }
     }
 
-    fn connection(&self, accepted: Accepted) -> impl Future<Output = ()> + Send + use<> {
-        let routes = self.routes.clone();
+    fn connection(&self, accepted: Accepted) -> impl Future<Output = ()> + Send + use<S> {
+        let services = self.services.clone();
         let connecting = self.connecting.clone();
         let stop = self.stop.clone();
         async move {
-            let served = serve(accepted.stream, routes, &connecting, &stop).await;
+            let served = serve(accepted.stream, services, &connecting, &stop).await;
             drop((accepted.place, accepted.open));
             if let Err(error) = served {
                 debug!(%error, "connection broken");
@@ -243,8 +217,6 @@ impl Worker {
     }
 }
 
-/// As large as gRPC's own default.
-const MAX_MESSAGE_BYTES: usize = 4 * 1_024 * 1_024;
 /// Envoy opens one connection for each of its threads.
 const MAX_CONNECTIONS: usize = 4_096;
 /// Connections between the acceptor and a thread.

@@ -1,22 +1,26 @@
 //! The Redis store: one round trip a request to each server that has some of its keys.
 
 pub mod address;
+mod batch;
 mod complaint;
 pub mod connect;
 mod discovery;
 mod node;
+mod post;
+mod queue;
 mod script;
 mod slots;
-pub mod topology;
+mod topology;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::Cmd;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::algorithm::Hits;
 use crate::algorithm::MAX_HITS;
+use crate::algorithm::Timestamp;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::Window;
 use crate::store::Answer;
@@ -29,21 +33,18 @@ use crate::store::Take;
 use crate::store::parts;
 use crate::store::parts::Places;
 use crate::store::redis::address::Address;
+use crate::store::redis::batch::Batches;
 use crate::store::redis::connect::Servers;
 use crate::store::redis::script::Call;
 use crate::store::redis::script::Expiry;
-use crate::store::redis::script::TakeScript;
-use crate::store::redis::topology::Keeper;
 use crate::store::redis::topology::Lane;
 use crate::store::redis::topology::Link;
 
 /// Counts in Redis, each key on the clock of the server that has it.
 pub struct RedisStore {
     link: Arc<Link>,
-    script: TakeScript,
+    batches: Arc<Batches>,
     expiry: Expiry,
-    /// The command that makes the script known.
-    load: Cmd,
     clock: Clock,
 }
 
@@ -69,13 +70,16 @@ impl RedisStore {
 
     /// A store on these servers, and the task that keeps it connected.
     pub fn over(servers: Servers, clock: Clock) -> (Self, Keeper) {
-        let (link, keeper) = Link::new(servers);
-        let script = TakeScript::new();
+        let (link, connections) = Link::new(servers);
+        let batches = Arc::new(Batches::new(Arc::clone(&link)));
+        let keeper = Keeper {
+            connections,
+            batches: Arc::clone(&batches),
+        };
         let store = Self {
             link,
+            batches,
             expiry: Expiry::default(),
-            load: script.load(),
-            script,
             clock,
         };
         (store, keeper)
@@ -132,19 +136,13 @@ impl RedisStore {
             call.give_back(unused);
         }
         call.take(takes, self.expiry);
-        let answer = self.execute(lane, &call, now).await?;
-        script::records(&answer)?.answers(takes, now)
+        let part = self.batches.execute(lane, call, self.time(now)).await?;
+        part.records()?.answers(takes, now)
     }
 
-    async fn execute(
-        &self,
-        lane: Lane,
-        call: &Call,
-        now: Now,
-    ) -> Result<::redis::Value, StoreError> {
-        let time = (self.clock == Clock::Caller).then_some(now.steady);
-        let command = self.script.command(call, time);
-        Ok(self.link.call(lane, &command, &self.load).await?)
+    /// The time of a call, unless it is the server's.
+    fn time(&self, now: Now) -> Option<Timestamp> {
+        (self.clock == Clock::Caller).then_some(now.steady)
     }
 
     /// Counts in fixed windows with the very commands of envoyproxy/ratelimit.
@@ -209,8 +207,26 @@ impl Store for RedisStore {
         Box::pin(async move {
             let mut call = Call::default();
             call.reset(key, window);
-            self.execute(self.link.lane(key), &call, now).await?;
+            let lane = self.link.lane(key);
+            self.batches.execute(lane, call, self.time(now)).await?;
             Ok(())
         })
+    }
+}
+
+/// Keeps a [`RedisStore`] connected, and sends what it is asked.
+#[must_use = "without its keeper the store never connects"]
+pub struct Keeper {
+    connections: topology::Keeper,
+    batches: Arc<Batches>,
+}
+
+impl Keeper {
+    /// Runs until the token stops it; servers that are away are waited for.
+    pub async fn run(self, stop: CancellationToken) {
+        tokio::select! {
+            () = self.connections.run(stop) => {}
+            () = self.batches.run() => {}
+        }
     }
 }

@@ -5,6 +5,7 @@
 )]
 
 mod answers;
+mod batch;
 mod cli;
 mod crd;
 mod decisions;

@@ -21,10 +21,10 @@ use crate::shutdown::Tasks;
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::store::redis;
+use crate::store::redis::Keeper;
 use crate::store::redis::RedisStore;
 use crate::store::redis::address::Address;
 use crate::store::redis::connect::Servers;
-use crate::store::redis::topology::Keeper;
 use crate::store::split::SplitStore;
 
 /// The store, and what it is called.

@@ -47,7 +47,7 @@ pub(super) enum Sent {
 impl From<Sent> for StoreError {
     fn from(sent: Sent) -> Self {
         match sent {
-            Sent::Refused(error) => Self::Failed(error.into()),
+            Sent::Refused(error) => Self::failed(error),
             Sent::Lost(error) => error,
         }
     }
@@ -93,7 +93,7 @@ impl Node {
     pub(super) fn ended(&self, error: RedisError) -> Sent {
         if error.is_unrecoverable_error() {
             self.broken.notify_one();
-            return Sent::Lost(StoreError::Failed(error.into()));
+            return Sent::Lost(StoreError::failed(error));
         }
         if is_read_only(&error) {
             self.is_replica.store(true, Ordering::Relaxed);

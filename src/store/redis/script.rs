@@ -1,5 +1,7 @@
 //! The script that counts in Redis: its call and its answer, typed.
 
+use std::sync::Arc;
+
 use ::redis::Cmd;
 use ::redis::Script;
 use ::redis::Value;
@@ -30,6 +32,8 @@ pub(super) struct Call {
     /// Where each key ends.
     ends: Vec<usize>,
     operations: Vec<Operation>,
+    n_takes: usize,
+    n_resets: usize,
 }
 
 impl TakeScript {
@@ -66,6 +70,37 @@ impl TakeScript {
 }
 
 impl Call {
+    /// How many operations it has.
+    pub(super) fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// How many of them are answered.
+    pub(super) fn n_takes(&self) -> usize {
+        self.n_takes
+    }
+
+    /// Whether nothing is lost with it but its answers.
+    pub(super) fn only_takes(&self) -> bool {
+        self.n_takes == self.len()
+    }
+
+    /// Whether it must not stand with others: logs that begin in one call have one id, and what was
+    /// booked before a reset is not to be given back to the log after it.
+    pub(super) fn is_alone(&self) -> bool {
+        self.n_resets > 0
+    }
+
+    /// Adds the operations of another behind its own.
+    pub(super) fn append(&mut self, other: &Self) {
+        let begin = self.keys.len();
+        self.keys.extend_from_slice(&other.keys);
+        self.ends.extend(other.ends.iter().map(|end| begin + end));
+        self.operations.extend_from_slice(&other.operations);
+        self.n_takes += other.n_takes;
+        self.n_resets += other.n_resets;
+    }
+
     /// Adds hits that are to be taken back.
     pub(super) fn give_back(&mut self, unused: &GiveBack) {
         let mut operation = Operation::of_kind(GIVE_BACK);
@@ -99,6 +134,7 @@ impl Call {
             operation.number(terms.life, 4);
             self.push(&take.key, operation);
         }
+        self.n_takes += group.len();
     }
 
     /// Adds a reset.
@@ -106,6 +142,7 @@ impl Call {
         let mut operation = Operation::of_kind(RESET);
         operation.number(window.micros(), 7);
         self.push(key, operation);
+        self.n_resets += 1;
     }
 
     fn push(&mut self, key: &[u8], operation: Operation) {
@@ -115,12 +152,31 @@ impl Call {
     }
 }
 
-/// What the script answered: a record for each take, in their order.
-///
-/// # Errors
-///
-/// The answer is none of the script's.
-pub(super) fn records(answer: &Value) -> Result<Records<'_>, StoreError> {
+/// What the script answered to one of the requests of a call.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    /// To all of them.
+    pub(super) answer: Arc<Value>,
+    /// How many takes of others come first.
+    pub(super) skip: usize,
+}
+
+impl Part {
+    /// The records of its takes.
+    ///
+    /// # Errors
+    ///
+    /// The answer is none of the script's.
+    pub(super) fn records(&self) -> Result<Records<'_>, StoreError> {
+        let mut records = records(&self.answer)?;
+        let rest = self.skip * RECORD;
+        records.records = records.records.get(rest..).unwrap_or_default();
+        Ok(records)
+    }
+}
+
+/// A record for each take, in their order.
+fn records(answer: &Value) -> Result<Records<'_>, StoreError> {
     let (records, undecided) = match answer {
         Value::Array(parts) => match parts.as_slice() {
             [Value::BulkString(records)] => (records, None),
@@ -130,14 +186,14 @@ pub(super) fn records(answer: &Value) -> Result<Records<'_>, StoreError> {
         _ => return Err(unexpected(format!("{answer:?}"))),
     };
     Ok(Records {
-        records: records.chunks_exact(RECORD),
+        records,
         undecided: undecided.map(|why| String::from_utf8_lossy(why).into_owned()),
     })
 }
 
 /// Records of takes, to be read group by group.
 pub(super) struct Records<'a> {
-    records: std::slice::ChunksExact<'a, u8>,
+    records: &'a [u8],
     /// Why some groups could not be decided.
     undecided: Option<String>,
 }
@@ -152,9 +208,10 @@ impl Records<'_> {
         let mut answers = Vec::with_capacity(group.len());
         let mut failed = None;
         for take in group {
-            let Some(mut record) = self.records.next() else {
+            let Some((mut record, rest)) = self.records.split_at_checked(RECORD) else {
                 return Err(unexpected(format!("too few records, {take:?}")));
             };
+            self.records = rest;
             let fits = number(&mut record, 1);
             let granted = number(&mut record, 5);
             let remaining = number(&mut record, 5);
@@ -230,7 +287,7 @@ pub(super) fn unexpected(error: impl std::fmt::Display) -> StoreError {
 }
 
 /// One operation as the script unpacks it.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Operation {
     bytes: [u8; 45],
     length: usize,

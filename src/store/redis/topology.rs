@@ -54,7 +54,7 @@ pub(super) struct Map {
 }
 
 /// Keys of one lane may stand in one command; commands of one lane arrive in order.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct Lane(u16);
 
 impl Link {
@@ -77,6 +77,16 @@ impl Link {
     /// Whether every server is connected, now and as it changes.
     pub(super) fn is_up(&self) -> watch::Receiver<bool> {
         self.is_up.subscribe()
+    }
+
+    /// Whether all keys are in one lane.
+    pub(super) fn has_one_lane(&self) -> bool {
+        !self.is_cluster
+    }
+
+    /// Whether the server of a lane is connected.
+    pub(super) fn is_connected(&self, lane: Lane) -> bool {
+        self.node(lane).is_ok_and(|node| node.is_up())
     }
 
     /// Where a key is counted. All keys of a single server are in one lane.
@@ -210,17 +220,15 @@ impl Hop {
     }
 }
 
-/// Keeps a [`RedisStore`](crate::store::redis::RedisStore) connected: finds its servers, connects,
-/// watches, connects again.
-#[must_use = "without its keeper the store never connects"]
-pub struct Keeper {
+/// Keeps a [`Link`] up: finds its servers, connects, watches, connects again.
+pub(super) struct Keeper {
     servers: Arc<Servers>,
     link: Arc<Link>,
 }
 
 impl Keeper {
     /// Runs until the token stops it; servers that are away are waited for.
-    pub async fn run(self, stop: CancellationToken) {
+    pub(super) async fn run(self, stop: CancellationToken) {
         stop.run_until_cancelled(self.keep()).await;
     }
 
