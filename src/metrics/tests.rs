@@ -59,5 +59,6 @@ fn metrics_in_use() -> Metrics {
     metrics.source().rules.set(1.0);
     metrics.service().within.increment(1);
     metrics.fallback().local.increment(1);
+    metrics.ledger().takes.increment(1);
     metrics
 }
