@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::SeedableRandomState;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -58,7 +59,7 @@ impl Leases {
     ) -> (Arc<Self>, Courier) {
         let (sender, flights) = mpsc::channel(MAX_FLIGHTS);
         let leases = Arc::new(Self {
-            ledger: Ledger::new(MAX_KEYS, metrics),
+            ledger: Ledger::new(MAX_KEYS, SeedableRandomState::random(), metrics),
             flights: sender,
             clock,
         });

@@ -15,7 +15,7 @@ mod tests;
 
 use std::hash::BuildHasher;
 
-use foldhash::fast::RandomState;
+use foldhash::fast::SeedableRandomState;
 use parking_lot::Mutex;
 use parking_lot::MutexGuard;
 
@@ -38,7 +38,7 @@ use crate::store::Take;
 /// while, whose leased hits are given back; where there is none, the key is not kept.
 pub(super) struct Ledger<W> {
     shards: Box<[Mutex<Shard<W>>]>,
-    hasher: RandomState,
+    hasher: SeedableRandomState,
     /// Hits that nobody will use, until they are sent. More than [`MAX_UNUSED`] are not kept: they
     /// stay counted until they leave the window.
     unused: Mutex<Vec<GiveBack>>,
@@ -59,13 +59,13 @@ pub(super) enum Asked {
 }
 
 impl<W> Ledger<W> {
-    /// A ledger with room for so many keys, at least one a shard.
-    pub(super) fn new(n_keys: usize, metrics: LedgerMetrics) -> Self {
+    /// A ledger with room for so many keys, at least one a shard; the hasher says in which shard a key is.
+    pub(super) fn new(n_keys: usize, hasher: SeedableRandomState, metrics: LedgerMetrics) -> Self {
         let n_shards = SHARDS.min(n_keys.max(1));
         let shard = |_| Mutex::new(Shard::new((n_keys / n_shards).max(1)));
         Self {
             shards: (0..n_shards).map(shard).collect(),
-            hasher: RandomState::default(),
+            hasher,
             unused: Mutex::default(),
             metrics,
         }

@@ -179,7 +179,11 @@ fn lease(ledger: &Ledger<u32>, now: u64) {
 }
 
 fn ledger(n_keys: usize) -> Ledger<u32> {
-    Ledger::new(n_keys, Metrics::new().ledger())
+    Ledger::new(
+        n_keys,
+        SeedableRandomState::fixed(),
+        Metrics::new().ledger(),
+    )
 }
 
 fn ask(ledger: &Ledger<u32>, key: &str, hits: u64, now: u64) -> Asked {

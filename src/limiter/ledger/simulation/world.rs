@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::num::NonZeroU32;
 
 use fastrand::Rng;
+use foldhash::fast::SeedableRandomState;
 
 use crate::algorithm::Hits;
 use crate::algorithm::Timestamp;
@@ -133,7 +134,11 @@ impl World {
         let seconds = [1, 3, 64][rng.usize(..3)];
         let metrics = Metrics::new().ledger();
         let replicas = (0..3).map(|index| Replica {
-            ledger: Ledger::new(if plot.may(LITTLE_ROOM) { 1 } else { 4 }, metrics.clone()),
+            ledger: Ledger::new(
+                if plot.may(LITTLE_ROOM) { 1 } else { 4 },
+                SeedableRandomState::fixed(),
+                metrics.clone(),
+            ),
             drift: rng.i64(-900..=900),
             offset: rng.u64(..10_000_000_000),
             paused_until: 0,
