@@ -15,8 +15,8 @@ use tonic::transport::Channel;
 use tonic::transport::Endpoint;
 
 use crate::child::Server;
-use crate::memory::RULES;
 use crate::now;
+use crate::served::RULES;
 
 type Client = RateLimitServiceClient<Channel>;
 

@@ -16,6 +16,7 @@ use slidegate::store::memory::MemoryStore;
 use tokio::runtime::Builder;
 
 use crate::now;
+use crate::served::RULES;
 
 pub(crate) fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decide_on_memory");
@@ -71,13 +72,3 @@ fn limiter() -> Limiter {
     limiter.replace_rules(RuleSet::new(domains));
     limiter
 }
-
-/// Also those of the service in `grpc.rs`.
-pub(crate) const RULES: &str = "
-domain: bench
-descriptors:
-  - key: vast
-    rate_limit: {unit: hour, requests_per_unit: 4294967295}
-  - key: tiny
-    rate_limit: {unit: hour, requests_per_unit: 1}
-";

@@ -72,7 +72,8 @@ impl World {
     }
 }
 
-const RULES: &str = "
+/// Those of every service that is measured.
+pub(crate) const RULES: &str = "
 domain: bench
 descriptors:
   - key: vast

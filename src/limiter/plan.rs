@@ -81,7 +81,34 @@ pub(super) struct Limited<'a> {
     pub(super) metadata: Option<&'a Arc<Metadata>>,
 }
 
-impl Limited<'_> {
+impl<'a> Limited<'a> {
+    /// A limit of which nothing else is said.
+    fn plain(
+        state: &'a State,
+        requests: u32,
+        unit: Unit,
+        window: Window,
+        options: &Options,
+    ) -> Self {
+        Self {
+            take: 0,
+            label: &state.label,
+            name: "",
+            requests,
+            burst: 0,
+            unit,
+            window,
+            shadow: false,
+            quota: options.quota,
+            veto: veto(false, options.quota),
+            on_store_failure: None,
+            state,
+            hits: 0,
+            shown: None,
+            metadata: None,
+        }
+    }
+
     /// Where it is counted what becomes of requests.
     pub(super) fn metrics(&self) -> &RuleMetrics {
         self.shown.as_deref().unwrap_or(&self.state.metrics)
@@ -172,23 +199,8 @@ impl<'a> Plan<'a> {
             let Some(state) = in_force.overrides(request.domain) else {
                 return Meaning::NotLimited;
             };
-            let limited = Limited {
-                take: 0,
-                label: &state.label,
-                name: "",
-                requests: limit.requests,
-                burst: 0,
-                unit: limit.unit,
-                window: Window::of_one(limit.unit),
-                shadow: false,
-                quota: options.quota,
-                veto: veto(false, options.quota),
-                on_store_failure: None,
-                state,
-                hits: 0,
-                shown: None,
-                metadata: None,
-            };
+            let window = Window::of_one(limit.unit);
+            let limited = Limited::plain(state, limit.requests, limit.unit, window, options);
             let hits = self.hits(request, descriptor, None, state, now.steady);
             let algorithm = options.algorithm;
             let key = options.key(request.domain, entries(), algorithm, limited.window, now);
@@ -211,21 +223,15 @@ impl<'a> Plan<'a> {
         let quota = limit.quota || options.quota;
         let algorithm = limit.algorithm_or(options.algorithm);
         let limited = Limited {
-            take: 0,
-            label: &state.label,
             name: limit.name.as_deref().unwrap_or_default(),
-            requests: limit.requests,
             burst: limit.burst,
-            unit: limit.unit,
-            window: limit.window(),
             shadow: limit.shadow,
             quota,
             veto: veto(limit.shadow, quota),
             on_store_failure: limit.on_store_failure,
-            state,
-            hits: 0,
             shown: by_values.map(|it| it.of(rule, entries().map(|(_, value)| value))),
             metadata: rule.metadata.as_ref(),
+            ..Limited::plain(state, limit.requests, limit.unit, limit.window(), options)
         };
         let hits = self.hits(request, descriptor, limit.cost, state, now.steady);
         let counted = rule.path.iter().zip(entries()).map(counted_as);

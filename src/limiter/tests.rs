@@ -311,7 +311,7 @@ impl Service {
     }
 
     fn with(store: Arc<dyn Store>, options: Options) -> Self {
-        let clock = Arc::new(StoppedClock(AtomicU64::new(1_700_000_000_000_000)));
+        let clock = Arc::new(StoppedClock::default());
         let metrics = Arc::new(Metrics::new());
         let store_metrics = metrics.store("memory");
         let its_clock = Arc::clone(&clock) as Arc<dyn Clock>;
@@ -434,8 +434,15 @@ fn request<'a>(descriptors: &[Descriptor<'a>]) -> Request<'a> {
     }
 }
 
+/// Stands still unless a test moves it.
 #[derive(Debug)]
-struct StoppedClock(AtomicU64);
+pub(super) struct StoppedClock(pub(super) AtomicU64);
+
+impl Default for StoppedClock {
+    fn default() -> Self {
+        Self(AtomicU64::new(1_700_000_000_000_000))
+    }
+}
 
 impl Clock for StoppedClock {
     fn now(&self) -> Now {

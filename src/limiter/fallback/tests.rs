@@ -15,6 +15,7 @@ use crate::limiter::Options;
 use crate::limiter::Request;
 use crate::limiter::Status;
 use crate::limiter::clock::Clock;
+use crate::limiter::tests::StoppedClock;
 use crate::metrics::Metrics;
 use crate::rule::Allowance;
 use crate::rule::Domain;
@@ -163,12 +164,15 @@ proptest! {
 struct World {
     limiter: Limiter,
     store: Arc<Moody>,
-    clock: Arc<Stopped>,
+    clock: Arc<StoppedClock>,
 }
 
 impl World {
     fn new(default: OnStoreFailure, replicas: u32) -> Self {
-        let (store, clock) = (Arc::new(Moody::default()), Arc::new(Stopped::default()));
+        let (store, clock) = (
+            Arc::new(Moody::default()),
+            Arc::new(StoppedClock::default()),
+        );
         let metrics = Arc::new(Metrics::new());
         let store_metrics = metrics.store("test");
         let limiter = Limiter::new(
@@ -288,24 +292,5 @@ impl Store for Moody {
         now: Now,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         self.counts.reset(key, window, now)
-    }
-}
-
-#[derive(Debug)]
-struct Stopped(AtomicU64);
-
-impl Default for Stopped {
-    fn default() -> Self {
-        Self(AtomicU64::new(1_700_000_000_000_000))
-    }
-}
-
-impl Clock for Stopped {
-    fn now(&self) -> Now {
-        let now = Timestamp(self.0.load(Ordering::Relaxed));
-        Now {
-            steady: now,
-            wall: now,
-        }
     }
 }
