@@ -5,6 +5,7 @@ pub(crate) mod certificates;
 pub(crate) mod crd;
 pub(crate) mod http;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod redis;
 pub(crate) mod rls;
