@@ -3,6 +3,7 @@
 //! An empty variable is an unset one. What a flag or a variable of our own says goes before it.
 
 mod go;
+mod redis;
 pub mod variables;
 
 use std::cell::RefCell;
@@ -24,7 +25,6 @@ use crate::settings::drop_in::variables::VARIABLES;
 use crate::settings::drop_in::variables::Variable;
 use crate::settings::log;
 use crate::settings::page;
-use crate::settings::store::StoreAddress;
 use crate::source::runtime::Runtime;
 
 /// Everything that is wrong with an environment, one a line.
@@ -425,46 +425,8 @@ impl Environment {
             self.fault("BACKEND_TYPE", &backend, why);
             return;
         }
-        let socket = self.text("REDIS_SOCKET_TYPE").to_ascii_lowercase();
-        if socket != "tcp" {
-            let why = "set it to tcp, or SLIDEGATE_STORE to unix:///path, see redis.md";
-            self.fault("REDIS_SOCKET_TYPE", &socket, why);
-            return;
-        }
-        let url = self.text("REDIS_URL");
-        let server = url.strip_prefix("redis://").unwrap_or(url);
-        let login = self.set("REDIS_AUTH").filter(|_| !server.contains('@'));
-        let url = match login.map(|it| it.split_once(':').unwrap_or(("", it))) {
-            None => format!("redis://{server}"),
-            Some((user, password)) => {
-                format!("redis://{}:{}@{server}", escaped(user), escaped(password))
-            }
-        };
-        match StoreAddress::read(&url) {
-            Ok(address) => serve.store = address,
-            Err(_) if server.contains(',') => {
-                self.fault(
-                    "REDIS_URL",
-                    "",
-                    "SLIDEGATE_STORE takes other servers, see redis.md",
-                );
-            }
-            Err(fault) => self.fault("REDIS_URL", "", fault),
-        }
+        self.redis(serve, is_given);
     }
-}
-
-/// Text as it stands in a URL.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
 }
 
 /// Longer than any process runs.

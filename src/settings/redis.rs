@@ -61,6 +61,16 @@ pub struct Redis {
         value_parser = StoreParser
     )]
     pub per_second_store: Option<StoreAddress>,
+
+    /// The password of its sentinels, or user:password; that of the others unless given
+    #[arg(
+        long,
+        env = "SLIDEGATE_PER_SECOND_SENTINEL_AUTH",
+        hide_env_values = true,
+        value_name = "PASSWORD",
+        value_parser = login
+    )]
+    pub per_second_sentinel_auth: Option<Login>,
 }
 
 impl Redis {
@@ -71,6 +81,17 @@ impl Redis {
             pair: self.redis_cert.clone().zip(self.redis_key.clone()),
             any_name: self.redis_skip_hostname_verification,
         }
+    }
+
+    /// Who asks the sentinels.
+    pub fn sentinel_login(&self) -> Login {
+        self.redis_sentinel_auth.clone().unwrap_or_default()
+    }
+
+    /// Who asks the sentinels of the Redis for limits per second.
+    pub fn per_second_sentinel_login(&self) -> Login {
+        let own = self.per_second_sentinel_auth.clone();
+        own.unwrap_or_else(|| self.sentinel_login())
     }
 }
 

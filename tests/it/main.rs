@@ -29,6 +29,7 @@ mod tidy;
 mod tls;
 mod topology;
 mod validate;
+mod variables;
 mod vectors;
 mod verdicts;
 mod xds;

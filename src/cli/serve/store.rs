@@ -24,6 +24,7 @@ use crate::store::redis;
 use crate::store::redis::Keeper;
 use crate::store::redis::RedisStore;
 use crate::store::redis::address::Address;
+use crate::store::redis::address::Login;
 use crate::store::redis::connect::Servers;
 use crate::store::split::SplitStore;
 
@@ -47,23 +48,20 @@ pub(super) fn link(
             kind: "memory",
         });
     };
-    let per_second = match &settings.redis.per_second_store {
+    let redis = &settings.redis;
+    let per_second = match &redis.per_second_store {
         Some(StoreAddress::Redis(address)) => Some(address),
         Some(StoreAddress::Memory) => return Err(UNSHARED.into()),
         None => None,
     };
     let is_tls = address.is_tls() || per_second.is_some_and(Address::is_tls);
-    let tls = is_tls.then(|| secure::keep(settings.redis.files(), tasks, clock));
+    let tls = is_tls.then(|| secure::keep(redis.files(), tasks, clock));
     let tls = tls.transpose()?;
-    let mut open = |address: &Address, password_file: Option<PathBuf>| {
+    let mut open = |address: &Address, password_file: Option<PathBuf>, sentinel_login: Login| {
         let servers = Servers {
             address: address.clone(),
             password_file,
-            sentinel_login: settings
-                .redis
-                .redis_sentinel_auth
-                .clone()
-                .unwrap_or_default(),
+            sentinel_login,
             tls: tls.clone(),
         };
         let (store, keeper) = RedisStore::over(servers, redis::Clock::Server);
@@ -72,12 +70,17 @@ pub(super) fn link(
         Ok::<Arc<dyn Store>, TaskError>(Arc::new(store))
     };
     info!(url = %address, "counting in Redis");
-    let others = open(address, settings.redis.redis_password_file.clone())?;
+    let others = open(
+        address,
+        redis.redis_password_file.clone(),
+        redis.sentinel_login(),
+    )?;
     let store = match per_second {
         None => others,
         Some(address) => {
             info!(url = %address, "counting limits per second in Redis");
-            Arc::new(SplitStore::new(open(address, None)?, others))
+            let own = open(address, None, redis.per_second_sentinel_login())?;
+            Arc::new(SplitStore::new(own, others))
         }
     };
     Ok(Link {

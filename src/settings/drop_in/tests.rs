@@ -5,6 +5,9 @@ use clap::FromArgMatches;
 use super::*;
 use crate::settings::Command;
 use crate::settings::Settings;
+use crate::settings::redis::Redis;
+use crate::settings::store::StoreAddress;
+use crate::store::redis::address::Login;
 
 #[test]
 fn the_environment_of_envoy_gateway_is_understood_without_a_word() {
@@ -35,12 +38,11 @@ fn the_environment_of_envoy_gateway_is_understood_without_a_word() {
 }
 
 #[test]
-fn nothing_set_is_what_envoyproxy_ratelimit_does_without_an_environment_but_for_its_socket() {
-    let faults = applied(&[]).unwrap_err().to_string();
-    assert_eq!(
-        faults,
-        "REDIS_SOCKET_TYPE=unix: set it to tcp, or SLIDEGATE_STORE to unix:///path, see redis.md"
-    );
+fn nothing_set_is_what_envoyproxy_ratelimit_does_without_an_environment() {
+    let serve = applied(&[]).unwrap();
+    let socket = StoreAddress::read("unix:///var/run/nutcracker/ratelimit.sock");
+    assert_eq!(serve.store, socket.unwrap());
+    assert_eq!(serve.redis, Redis::default());
     let serve = applied(&REDIS).unwrap();
     assert!(!serve.has_metrics);
     assert_eq!(serve.runtime, Some(runtime(None, Some("config."), false)));
@@ -52,11 +54,8 @@ fn nothing_set_is_what_envoyproxy_ratelimit_does_without_an_environment_but_for_
 #[test]
 fn an_empty_variable_is_an_unset_one() {
     let empty: Vec<(&str, &str)> = VARIABLES.iter().map(|it| (it.name, "")).collect();
-    assert_eq!(
-        applied(&empty).unwrap_err(),
-        applied(&[]).unwrap_err(),
-        "as without any"
-    );
+    let (empty, unset) = (applied(&empty).unwrap(), applied(&[]).unwrap());
+    assert_eq!(format!("{empty:?}"), format!("{unset:?}"), "as without any");
 }
 
 #[test]
@@ -112,13 +111,103 @@ fn a_redis_server_has_a_login_in_either_place() {
 }
 
 #[test]
+fn redis_may_be_of_any_kind_and_limits_per_second_may_have_another() {
+    for (kind, socket, url, tls, expected) in [
+        ("SINGLE", "unix", "/r.sock", "false", "unix://:p%2F@/r.sock"),
+        ("", "TCP", "a:1", "1", "rediss://:p%2F@a:1"),
+        ("SINGLE", "tcp", "rediss://a:1", "", "rediss://:p%2F@a:1"),
+        (
+            "sentinel",
+            "tcp",
+            "main,a:1,b:2",
+            "true",
+            "rediss+sentinel://:p%2F@a:1,b:2/main",
+        ),
+        (
+            "Cluster",
+            "tcp",
+            "redis://me:q@a:1,redis://b:2",
+            "f",
+            "redis+cluster://me:q@a:1,b:2",
+        ),
+    ] {
+        let one = |prefix: &str| {
+            let names = ["TYPE", "SOCKET_TYPE", "URL", "TLS", "AUTH"];
+            let values = [kind, socket, url, tls, "p/"];
+            let all = names.map(|name| format!("REDIS_{prefix}{name}"));
+            all.into_iter().zip(values).collect::<Vec<_>>()
+        };
+        let values = [one(""), one("PERSECOND_")].concat();
+        let mut values: Vec<_> = values
+            .iter()
+            .map(|(name, it)| (name.as_str(), *it))
+            .collect();
+        let expected = StoreAddress::read(expected).unwrap();
+        let serve = applied(&values).unwrap();
+        assert_eq!(
+            (&serve.store, serve.redis.per_second_store),
+            (&expected, None)
+        );
+        values.push(("REDIS_PERSECOND", "true"));
+        let serve = applied(&values).unwrap();
+        assert_eq!(serve.redis.per_second_store, Some(expected));
+    }
+}
+
+#[test]
+fn each_redis_has_the_login_of_its_own_sentinels() {
+    let mut values = vec![("REDIS_SENTINEL_AUTH", "a"), ("REDIS_PERSECOND", "true")];
+    let redis = applied(&values).unwrap().redis;
+    assert_eq!(redis.sentinel_login(), Login::read("a"));
+    assert_eq!(redis.per_second_sentinel_login(), Login::default());
+    values.push(("REDIS_PERSECOND_SENTINEL_AUTH", "me:b"));
+    let redis = applied(&values).unwrap().redis;
+    assert_eq!(redis.per_second_sentinel_login(), Login::read("me:b"));
+}
+
+#[test]
+fn a_redis_that_cannot_be_is_named() {
+    for (values, expected) in [
+        (
+            &[("REDIS_TYPE", "ring")][..],
+            "REDIS_TYPE=ring: expected SINGLE, SENTINEL or CLUSTER",
+        ),
+        (
+            &[("REDIS_TYPE", "sentinel"), ("REDIS_URL", "main")],
+            "REDIS_URL=…: expected master,host:port,host:port",
+        ),
+        (
+            &[("REDIS_URL", "redis:6379")],
+            "REDIS_URL=…: expected the path of a unix socket, as the type of socket is unix",
+        ),
+        (
+            &[("REDIS_SOCKET_TYPE", "udp")],
+            "REDIS_SOCKET_TYPE=udp: expected tcp or unix",
+        ),
+        (
+            &[("REDIS_TLS", "true")],
+            "REDIS_TLS=true: TLS is not spoken over a unix socket",
+        ),
+        (
+            &[("REDIS_TLS_CLIENT_KEY", "/k")],
+            "REDIS_TLS_CLIENT_CERT=: certificate and key go together",
+        ),
+        (
+            &[("REDIS_PERSECOND", "true"), ("REDIS_PERSECOND_TYPE", "x")],
+            "REDIS_PERSECOND_TYPE=x: expected SINGLE, SENTINEL or CLUSTER",
+        ),
+    ] {
+        let faults = applied(values).unwrap_err().to_string();
+        assert_eq!(faults, expected);
+    }
+}
+
+#[test]
 fn whatever_is_wrong_is_named_all_of_it() {
     let faults = applied(&[
         ("GRPC_PORT", "https"),
         ("USE_PROMETHEUS", "yes"),
         ("XDS_CLIENT_BACKOFF_MAX_INTERVAL", "60"),
-        ("REDIS_TLS", "true"),
-        ("REDIS_TYPE", "cluster"),
         ("USE_CALENDAR_MONTH_RATE_LIMIT", "t"),
         ("REDIS_POOL_SIZE", "many"),
     ]);
@@ -126,8 +215,6 @@ fn whatever_is_wrong_is_named_all_of_it() {
         faults.unwrap_err().to_string(),
         "GRPC_PORT=https: expected a whole number
 XDS_CLIENT_BACKOFF_MAX_INTERVAL=60: expected a length of time such as 90s, 1h30m or 1.5s
-REDIS_TYPE=cluster: SLIDEGATE_STORE takes other servers, see redis.md
-REDIS_TLS=true: SLIDEGATE_STORE takes TLS, see redis.md
 REDIS_POOL_SIZE=many: expected a whole number
 USE_CALENDAR_MONTH_RATE_LIMIT=t: a month has 30 days
 USE_PROMETHEUS=yes: expected true or false"
@@ -162,6 +249,7 @@ fn a_secret_is_not_repeated_in_a_fault() {
         ("REDIS_SOCKET_TYPE", "tcp"),
         ("REDIS_URL", "redis://me:secret@host:x"),
         ("REDIS_SENTINEL_AUTH", "secret"),
+        ("REDIS_AUTH", "secret"),
     ]);
     let faults = faults.unwrap_err().to_string();
     assert!(!faults.contains("secret"), "{faults}");
@@ -197,6 +285,7 @@ fn a_variable_is_read_just_when_the_table_says_that_it_is_honoured() {
             ("CONFIG_TYPE", config),
             ("GRPC_SERVER_USE_TLS", "true"),
             ("CONFIG_GRPC_XDS_SERVER_USE_TLS", "true"),
+            ("REDIS_PERSECOND", "true"),
         ];
         let values = [&REDIS[..], &values].concat();
         let mut environment = Environment::read(&|name| value(&values, name));
