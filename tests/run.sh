@@ -91,5 +91,5 @@ redis-server --version
 "$tools/bin/promtool" --version 2>&1 | sed -n 1p
 cargo --version
 
-export REQUIRE_REDIS=1 REQUIRE_ENVOY=1 REQUIRE_PROMTOOL=1
+export REQUIRE_REDIS=1 REQUIRE_ENVOY=1 REQUIRE_PROMTOOL=1 REQUIRE_NAMESPACES=1
 exec cargo test "$@"

@@ -1,12 +1,12 @@
 //! The real Envoy in front of the service on a real Redis, driven with plain HTTP.
 
 mod actions;
-mod backend;
-mod bootstrap;
+pub(crate) mod backend;
+pub(crate) mod bootstrap;
 mod bounds;
 mod predicted;
-mod proxy;
-mod translate;
+pub(crate) mod proxy;
+pub(crate) mod translate;
 mod world;
 
 use std::net::Ipv4Addr;

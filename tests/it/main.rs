@@ -18,6 +18,7 @@ mod generate;
 mod http;
 mod leases;
 mod load;
+mod pod;
 mod readme;
 mod reload;
 mod rls;

@@ -4,6 +4,7 @@ pub(crate) mod ads;
 pub(crate) mod certificates;
 pub(crate) mod crd;
 pub(crate) mod http;
+pub(crate) mod namespaces;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod raw;

@@ -38,81 +38,133 @@ pub(crate) fn by_domain(
     by_domain
 }
 
-/// One entry, and a second one for what the response says was used.
+/// One entry for each way to match, and as many for what the response says was used.
 fn rate_limits_of(rule: &Value, first: &str, index: usize) -> Vec<Value> {
-    let mut actions = vec![generic_key(first)];
-    actions.extend(selectors(rule, index));
-    let mut at_request = json!({"actions": actions});
-    if let Some(hits) = hits_addend(&rule["cost"]["request"]) {
-        at_request["hits_addend"] = hits;
-    }
-    let mut rate_limits = vec![at_request];
-    if let Some(hits) = hits_addend(&rule["cost"]["response"]) {
-        rate_limits.push(json!({
-            "actions": actions,
-            "hits_addend": hits,
-            "apply_on_stream_done": true,
-        }));
+    let mut rate_limits = Vec::new();
+    for selected in selectors(rule, index) {
+        let actions = [vec![generic_key(first)], selected].concat();
+        let mut at_request = json!({"actions": actions});
+        if let Some(hits) = hits_addend(&rule["cost"]["request"]) {
+            at_request["hits_addend"] = hits;
+        }
+        let mut entries = vec![at_request];
+        if let Some(hits) = hits_addend(&rule["cost"]["response"]) {
+            entries.push(json!({
+                "actions": actions,
+                "hits_addend": hits,
+                "apply_on_stream_done": true,
+            }));
+        }
+        if let Some(place) = rule["limit"]["fromMetadata"].as_object() {
+            let key = json!({"key": place["namespace"], "path": [{"key": place["key"]}]});
+            for entry in &mut entries {
+                entry["limit"] = json!({"dynamic_metadata": {"metadata_key": key}});
+            }
+        }
+        rate_limits.extend(entries);
     }
     rate_limits
 }
 
-fn selectors(rule: &Value, index: usize) -> Vec<Value> {
-    let selectors: Vec<_> = items(&rule["clientSelectors"]).collect();
-    let headers = selectors.iter().flat_map(|it| items(&it["headers"]));
-    let mut actions: Vec<_> = headers
-        .enumerate()
-        .map(|(n, header)| header_action(header, &format!("rule-{index}-match-{n}")))
+/// The actions of all selectors of a rule together; of several methods one list each.
+fn selectors(rule: &Value, index: usize) -> Vec<Vec<Value>> {
+    let all = |field: &str| -> Vec<&Value> {
+        let selectors = items(&rule["clientSelectors"]);
+        selectors.flat_map(|it| items(&it[field])).collect()
+    };
+    let last = |field: &str| {
+        let selectors = items(&rule["clientSelectors"]);
+        selectors.filter_map(|it| it.get(field)).last()
+    };
+    let name = |what: &str| format!("rule-{index}-{what}");
+    let headers = all("headers");
+    let in_order = headers.iter().enumerate();
+    let headers_first: Vec<_> = in_order
+        .map(|(n, it)| header_action(it, &name(&format!("match-{n}"))))
         .collect();
-    for selector in &selectors {
-        for unknown in ["methods", "path", "queryParams"] {
-            assert!(
-                selector[unknown].is_null(),
-                "`{unknown}` is not translated here"
-            );
-        }
-        if let Some(cidr) = selector["sourceCIDR"].as_object() {
-            actions.extend(address_actions(&Value::Object(cidr.clone())));
-        }
+    let mut others = Vec::new();
+    if let Some(path) = last("path") {
+        let matcher = path_match(text(&path["value"]), path["type"].as_str());
+        others.push(value_match(&name("path"), ":path", &matcher, path));
     }
-    if actions.is_empty() {
-        actions.push(generic_key(&format!("rule-{index}-match--1")));
+    if let Some(cidr) = last("sourceCIDR") {
+        others.extend(address_actions(cidr));
     }
-    actions
+    let queries = all("queryParams").into_iter().enumerate();
+    others.extend(queries.map(|(n, query)| {
+        let key = name(&format!("match-{}", headers.len() + n));
+        query_action(query, &key)
+    }));
+    let methods = all("methods");
+    if headers_first.is_empty() && methods.is_empty() && others.is_empty() {
+        return vec![vec![generic_key(&name("match--1"))]];
+    }
+    if methods.is_empty() {
+        return vec![[headers_first, others].concat()];
+    }
+    let with = |method: &&Value| {
+        let matcher = json!({"exact": method["value"]});
+        let action = value_match(&name("method"), ":method", &matcher, method);
+        [&headers_first[..], &[action], &others].concat()
+    };
+    methods.iter().map(with).collect()
 }
 
 fn header_action(header: &Value, key: &str) -> Value {
-    assert!(
-        header["invert"] != true,
-        "inverted headers are not translated here"
-    );
-    match header["type"].as_str() {
-        Some("Distinct") => json!({
+    if header["type"] == "Distinct" {
+        return json!({
             "request_headers": {"header_name": header["name"], "descriptor_key": key},
-        }),
-        Some("Exact") | None => json!({
-            "header_value_match": {
-                "descriptor_key": key,
-                "descriptor_value": key,
-                "expect_match": true,
-                "headers": [{
-                    "name": header["name"],
-                    "string_match": {"exact": header["value"]},
-                }],
-            },
-        }),
-        Some(other) => panic!("headers of type {other} are not translated here"),
+        });
+    }
+    value_match(key, text(&header["name"]), &string_match(header), header)
+}
+
+fn query_action(query: &Value, key: &str) -> Value {
+    if query["type"] == "Distinct" {
+        return json!({"query_parameters": {
+            "query_parameter_name": query["name"],
+            "descriptor_key": key,
+        }});
+    }
+    json!({"query_parameter_value_match": {
+        "descriptor_key": key,
+        "descriptor_value": key,
+        "expect_match": query["invert"] != true,
+        "query_parameters": [{"name": query["name"], "string_match": string_match(query)}],
+    }})
+}
+
+fn value_match(key: &str, header: &str, matcher: &Value, selector: &Value) -> Value {
+    json!({"header_value_match": {
+        "descriptor_key": key,
+        "descriptor_value": key,
+        "expect_match": selector["invert"] != true,
+        "headers": [{"name": header, "string_match": matcher}],
+    }})
+}
+
+fn string_match(selector: &Value) -> Value {
+    match selector["type"].as_str() {
+        Some("Exact") | None => json!({"exact": selector["value"]}),
+        Some("RegularExpression") => json!({"safe_regex": {"regex": selector["value"]}}),
+        Some(other) => panic!("{other} is not translated here"),
+    }
+}
+
+fn path_match(path: &str, kind: Option<&str>) -> Value {
+    match kind {
+        Some("Exact") => json!({"exact": path}),
+        Some("RegularExpression") => json!({"safe_regex": {"regex": path}}),
+        _ if path == "/" => json!({"prefix": path}),
+        _ => json!({"safe_regex": {"regex": format!("^{path}(/.*|\\?.*|#.*|;.*|$)")}}),
     }
 }
 
 fn address_actions(cidr: &Value) -> Vec<Value> {
-    assert!(
-        cidr["invert"] != true,
-        "inverted addresses are not translated here"
-    );
     let range = text(&cidr["value"]);
     let (prefix, length) = range.split_once('/').unwrap();
     let length: u32 = length.parse().unwrap();
+    let is_inverted = cidr["invert"] == true;
     let action = |key: &str, value: &str| {
         json!({
             "remote_address_match": {
@@ -120,11 +172,13 @@ fn address_actions(cidr: &Value) -> Vec<Value> {
                 "descriptor_value": value,
                 "address_matcher": {
                     "ranges": [{"address_prefix": prefix, "prefix_len": length}],
+                    "invert_match": is_inverted,
                 },
             },
         })
     };
-    let mut actions = vec![action("masked_remote_address", range)];
+    let mark = if is_inverted { "invert:" } else { "" };
+    let mut actions = vec![action("masked_remote_address", &format!("{mark}{range}"))];
     if cidr["type"] == "Distinct" {
         let address = "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%";
         actions.push(action("remote_address", address));

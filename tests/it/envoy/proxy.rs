@@ -85,6 +85,13 @@ impl Envoy {
         hosts.iter().map(requests).collect()
     }
 
+    /// A counter of Envoy's own.
+    #[track_caller]
+    pub(crate) fn stat(&self, name: &str) -> u64 {
+        let page = self.admin_json(&format!("/stats?format=json&filter=^{name}$"));
+        page["stats"][0]["value"].as_u64().unwrap()
+    }
+
     fn admin_json(&self, path: &str) -> Value {
         let answer = Call::get(path).send(self.admin);
         serde_json::from_str(&answer.body).unwrap()
