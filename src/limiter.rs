@@ -241,6 +241,11 @@ impl Limiter {
         self.circuit.answers()
     }
 
+    /// The moment, by the clock of this limiter.
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
     /// Puts rules in force, whole. What was counted stays counted.
     pub fn replace_rules(&self, rules: RuleSet) {
         let before = self.in_force.load();

@@ -4,11 +4,16 @@
 //! come from a request only where a rule asks for it.
 
 pub mod reference;
+mod series;
+pub mod timer;
 
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use metrics::Counter;
+use metrics::CounterFn;
 use metrics::Gauge;
 use metrics::Histogram;
 use metrics::Key;
@@ -21,11 +26,18 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use metrics_exporter_prometheus::PrometheusRecorder;
 
 use crate::metrics::reference::HitMetrics;
+use crate::metrics::reference::Whole;
+use crate::metrics::series::Counters;
+use crate::metrics::series::Series;
+use crate::metrics::timer::Timer;
 
 /// The metrics of one process; a test that runs several services gives each its own.
 #[derive(Debug)]
 pub struct Metrics {
     recorder: PrometheusRecorder,
+    /// Those of rules, which end with them, and those that have a name of envoyproxy/ratelimit.
+    counters: Counters,
+    response_time: Timer,
 }
 
 /// What happened to descriptors that matched one rule.
@@ -110,6 +122,10 @@ pub struct SourceMetrics {
 pub struct ServiceMetrics {
     /// Requests that passed.
     pub within: Counter,
+    /// Requests that came over gRPC, whatever became of them.
+    pub calls: Counter,
+    /// How long those took.
+    pub response_time: Timer,
     /// Requests that were refused.
     pub over_limit: Counter,
     /// Requests that passed only because everything is in shadow mode.
@@ -140,14 +156,18 @@ impl Metrics {
             )
             .expect("the list of buckets is not empty")
             .build_recorder();
-        for (name, help) in COUNTERS.into_iter().chain(reference::COUNTERS) {
+        for (name, help) in COUNTERS {
             recorder.describe_counter(name.into(), None, help.into());
         }
         for (name, help) in GAUGES {
             recorder.describe_gauge(name.into(), None, help.into());
         }
         recorder.describe_histogram(STORE_SECONDS.into(), None, STORE_SECONDS_HELP.into());
-        let metrics = Self { recorder };
+        let metrics = Self {
+            recorder,
+            counters: Counters::default(),
+            response_time: Timer::default(),
+        };
         let version = [("version", env!("CARGO_PKG_VERSION").to_owned())];
         metrics.gauge(BUILD_INFO, &version).set(1.0);
         metrics
@@ -155,30 +175,42 @@ impl Metrics {
 
     /// All metrics in Prometheus' text format.
     pub fn render(&self) -> String {
-        self.recorder.handle().render()
+        self.counters.sweep();
+        let help = |name: &str| {
+            let mut all = RULE_COUNTERS.iter().chain(&reference::COUNTERS);
+            all.find(|(it, _)| *it == name).map_or("", |(_, help)| help)
+        };
+        let mut text = self.recorder.handle().render();
+        text.push_str(&self.counters.render(help));
+        text.push_str(&reference::render_seconds(&self.response_time));
+        text
     }
 
-    /// Sums up what the histograms have gathered since; without it they grow until the next
-    /// [`Metrics::render`].
+    /// Sums up what the histograms have gathered since, and forgets the series of rules that are
+    /// gone; without it they grow until the next [`Metrics::render`].
     pub fn upkeep(&self) {
         self.recorder.handle().run_upkeep();
+        self.counters.sweep();
     }
 
-    /// The handles of one rule; the same again for the same names.
+    /// The handles of one rule; the same again for the same names. Its series are there as long
+    /// as somebody holds them.
     pub fn rule(&self, domain: &str, rule: &str) -> RuleMetrics {
-        let counter = |verdict: &str| {
-            let labels = [("domain", domain), ("rule", rule), ("verdict", verdict)];
-            self.counter(RULE_VERDICTS, &labels.map(|(k, v)| (k, v.to_owned())))
+        let counter = |name: &'static str, verdict: Option<&str>| {
+            let labels = [("domain", domain), ("rule", rule)];
+            let labels = labels.into_iter().chain(verdict.map(|it| ("verdict", it)));
+            self.counters.counter(Series {
+                name,
+                labels: labels.map(|(k, v)| (k, v.to_owned())).collect(),
+                path: None,
+            })
         };
         RuleMetrics {
-            within: counter("within"),
-            over_limit: counter("over_limit"),
-            shadow: counter("shadow"),
-            hits: HitMetrics::new(self, domain, rule),
-            cost_unclear: self.counter(
-                COST_UNCLEAR,
-                &[("domain", domain.to_owned()), ("rule", rule.to_owned())],
-            ),
+            within: counter(RULE_VERDICTS, Some("within")),
+            over_limit: counter(RULE_VERDICTS, Some("over_limit")),
+            shadow: counter(RULE_VERDICTS, Some("shadow")),
+            hits: HitMetrics::new(&self.counters, domain, rule),
+            cost_unclear: counter(COST_UNCLEAR, None),
         }
     }
 
@@ -225,8 +257,8 @@ impl Metrics {
     pub fn source(&self) -> SourceMetrics {
         let loads = |result: &str| self.counter(CONFIG_LOADS, &[("result", result.to_owned())]);
         SourceMetrics {
-            loaded: loads("loaded"),
-            refused: loads("refused"),
+            loaded: self.both(loads("loaded"), Whole::LoadSuccess),
+            refused: self.both(loads("refused"), Whole::LoadError),
             rules: self.gauge(CONFIG_RULES, &[]),
             domains: self.gauge(CONFIG_DOMAINS, &[]),
             last_load: self.gauge(CONFIG_LAST_LOAD, &[]),
@@ -237,18 +269,28 @@ impl Metrics {
     pub fn service(&self) -> ServiceMetrics {
         let requests = |verdict: &str| self.counter(REQUESTS, &[("verdict", verdict.to_owned())]);
         let errors = |reason: &str| self.counter(REQUEST_ERRORS, &[("reason", reason.to_owned())]);
+        let service_error = |own| self.both(own, Whole::Error("service_error"));
+        let redis_error = |own| self.both(own, Whole::Error("redis_error"));
         ServiceMetrics {
+            calls: Whole::Request.counter(&self.counters),
+            response_time: self.response_time.clone(),
             within: requests("within"),
             over_limit: requests("over_limit"),
-            shadow: requests("shadow"),
-            invalid: errors("invalid"),
-            no_rules: errors("no_rules"),
-            store_failed: errors("store_failed"),
-            store_late: errors("store_late"),
+            shadow: self.both(requests("shadow"), Whole::ShadowMode),
+            invalid: service_error(errors("invalid")),
+            no_rules: service_error(errors("no_rules")),
+            store_failed: redis_error(errors("store_failed")),
+            store_late: redis_error(errors("store_late")),
             connections: self.gauge(CONNECTIONS, &[]),
             connections_refused: self.counter(CONNECTIONS_REFUSED, &[]),
             handshakes_failed: self.counter(HANDSHAKES_FAILED, &[]),
         }
+    }
+
+    /// A counter of our own, with which one of envoyproxy/ratelimit rises.
+    fn both(&self, own: Counter, reference: Whole) -> Counter {
+        let reference = reference.counter(&self.counters);
+        Counter::from_arc(Arc::new(Both(own, reference)))
     }
 
     fn counter(&self, name: &'static str, labels: &[(&'static str, String)]) -> Counter {
@@ -267,6 +309,21 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Two counters that rise together.
+struct Both(Counter, Counter);
+
+impl CounterFn for Both {
+    fn increment(&self, by: u64) {
+        self.0.increment(by);
+        self.1.increment(by);
+    }
+
+    fn absolute(&self, value: u64) {
+        self.0.absolute(value);
+        self.1.absolute(value);
     }
 }
 
@@ -307,7 +364,19 @@ const STORE_SECONDS: &str = "slidegate_store_duration_seconds";
 
 const STORE_SECONDS_HELP: &str = "Time from sending a command to the store to its answer.";
 
-const COUNTERS: [(&str, &str); 15] = [
+/// The counters of rules.
+const RULE_COUNTERS: [(&str, &str); 2] = [
+    (
+        COST_UNCLEAR,
+        "Hours in which a rule's costs were of changing size and taken for reports.",
+    ),
+    (
+        RULE_VERDICTS,
+        "Descriptors decided by a rule: passed, refused, or passed because of shadow mode.",
+    ),
+];
+
+const COUNTERS: [(&str, &str); 13] = [
     (
         FALLBACKS,
         "Requests that were decided or failed while the store did not answer, by the choice that held.",
@@ -324,10 +393,6 @@ const COUNTERS: [(&str, &str); 15] = [
     (
         CONNECTIONS_REFUSED,
         "Connections to the gRPC port that were closed at once because too many were open.",
-    ),
-    (
-        COST_UNCLEAR,
-        "Hours in which a rule's costs were of changing size and taken for reports.",
     ),
     (
         HANDSHAKES_FAILED,
@@ -353,10 +418,6 @@ const COUNTERS: [(&str, &str); 15] = [
     (
         REQUEST_ERRORS,
         "Requests that were answered with an error, by reason.",
-    ),
-    (
-        RULE_VERDICTS,
-        "Descriptors decided by a rule: passed, refused, or passed because of shadow mode.",
     ),
     (STORE_ERRORS, "Commands to the store that failed."),
 ];

@@ -1,6 +1,7 @@
 //! Metrics of rules that tell values of requests apart, in bounded number.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -18,6 +19,8 @@ use crate::rule::tree::Rule;
 pub(super) struct ByValues {
     metrics: Arc<Metrics>,
     known: Mutex<HashMap<Box<str>, Arc<RuleMetrics>, RandomState>>,
+    /// Held, as series end with their last handle.
+    others: OnceLock<Arc<RuleMetrics>>,
 }
 
 impl ByValues {
@@ -25,6 +28,7 @@ impl ByValues {
         Self {
             metrics: Arc::clone(metrics),
             known: Mutex::default(),
+            others: OnceLock::new(),
         }
     }
 
@@ -39,16 +43,16 @@ impl ByValues {
         if let Some(metrics) = known.get(label.as_str()) {
             return Arc::clone(metrics);
         }
-        let label = if known.len() < MAX_LABELS && label.len() <= MAX_LABEL_BYTES {
-            label
-        } else {
-            rule.label_with(rule.path.iter().map(|_| OTHER))
-        };
-        let metrics = Arc::new(self.metrics.rule(&rule.domain, &label));
-        if known.len() < MAX_LABELS {
+        if known.len() < MAX_LABELS && label.len() <= MAX_LABEL_BYTES {
+            let metrics = Arc::new(self.metrics.rule(&rule.domain, &label));
             known.insert(label.into(), Arc::clone(&metrics));
+            return metrics;
         }
-        metrics
+        let others = || {
+            let label = rule.label_with(rule.path.iter().map(|_| OTHER));
+            Arc::new(self.metrics.rule(&rule.domain, &label))
+        };
+        Arc::clone(self.others.get_or_init(others))
     }
 }
 

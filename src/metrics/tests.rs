@@ -3,12 +3,19 @@
 use crate::metrics::COUNTERS;
 use crate::metrics::GAUGES;
 use crate::metrics::Metrics;
+use crate::metrics::RULE_COUNTERS;
 use crate::metrics::reference;
 
 #[test]
 fn every_metric_has_a_help_text_and_a_type() {
-    let metrics = metrics_in_use();
+    let metrics = Metrics::new();
+    let rule = metrics.rule("demo", "user");
+    let (source, service) = (metrics.source(), metrics.service());
+    metrics.store("memory").latency.record(0.001);
+    metrics.fallback().local.increment(1);
+    metrics.ledger().takes.increment(1);
     let text = metrics.render();
+    drop((rule, source, service));
     for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
         let name = line.split(' ').nth(2).unwrap();
         assert!(text.contains(&format!("# HELP {name} ")), "{name}");
@@ -16,16 +23,18 @@ fn every_metric_has_a_help_text_and_a_type() {
         assert!(is_ours || name.starts_with("ratelimit_service_"), "{name}");
     }
     let types = text.matches("# TYPE ").count();
-    // And the histogram.
-    let counters = COUNTERS.len() + reference::COUNTERS.len();
-    assert_eq!(types, counters + GAUGES.len() + 1, "{text}");
+    // And the histograms.
+    let counters = COUNTERS.len() + RULE_COUNTERS.len() + reference::COUNTERS.len();
+    assert_eq!(types, counters + GAUGES.len() + 2, "{text}");
 }
 
 #[test]
 fn a_handle_made_twice_counts_in_one_series() {
     let metrics = Metrics::new();
-    metrics.rule("demo", "user").over_limit.increment(1);
-    metrics.rule("demo", "user").over_limit.increment(2);
+    let handles = [metrics.rule("demo", "user"), metrics.rule("demo", "user")];
+    for (handle, by) in handles.iter().zip(1..) {
+        handle.over_limit.increment(by);
+    }
     let expected =
         r#"slidegate_rule_verdicts_total{domain="demo",rule="user",verdict="over_limit"} 3"#;
     assert!(metrics.render().contains(expected), "{}", metrics.render());
@@ -34,8 +43,8 @@ fn a_handle_made_twice_counts_in_one_series() {
 #[test]
 fn names_from_the_configuration_are_escaped() {
     let metrics = Metrics::new();
-    metrics.rule("a\"b\\c\nd", "r").within.increment(1);
-    let expected = r#"domain="a\"b\\c\nd""#;
+    let _rule = metrics.rule("a\"b\\\\c\nd", "r");
+    let expected = r#"domain="a\"b\\\\c\nd""#;
     assert!(metrics.render().contains(expected), "{}", metrics.render());
 }
 
@@ -52,13 +61,29 @@ fn upkeep_loses_nothing_of_a_histogram() {
     assert!(text.contains(bucket) && text.contains(count), "{text}");
 }
 
-fn metrics_in_use() -> Metrics {
+#[test]
+fn series_of_rules_end_when_nobody_counts_in_them_any_more() {
     let metrics = Metrics::new();
-    metrics.rule("demo", "user").within.increment(1);
-    metrics.store("memory").latency.record(0.001);
-    metrics.source().rules.set(1.0);
-    metrics.service().within.increment(1);
-    metrics.fallback().local.increment(1);
-    metrics.ledger().takes.increment(1);
-    metrics
+    let [kept, gone] = ["kept", "gone"].map(|rule| metrics.rule("demo", rule));
+    gone.hits.total.increment(7);
+    assert_eq!(metrics.render().matches("gone").count(), 9);
+    drop(gone);
+    let text = metrics.render();
+    assert!(text.contains("kept") && !text.contains("gone"), "{text}");
+    let again = metrics.rule("demo", "gone");
+    let series = r#"ratelimit_service_rate_limit_total_hits{domain="demo",key1="gone"} 0"#;
+    assert!(metrics.render().contains(series));
+    drop((kept, again));
+}
+
+#[test]
+fn prometheus_sees_the_sum_of_rules_that_differ_on_deeper_levels() {
+    let metrics = Metrics::new();
+    let rules = ["a.b.c", "a.b.d"].map(|rule| metrics.rule("demo", rule));
+    for rule in &rules {
+        rule.hits.within.increment(2);
+    }
+    let series = r#"ratelimit_service_rate_limit_within_limit{domain="demo",key1="a",key2="b"} 4"#;
+    let text = metrics.render();
+    assert!(text.contains(series), "{text}");
 }

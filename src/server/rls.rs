@@ -103,8 +103,13 @@ impl RateLimitService for Rls {
             Some(deadline) => deadline.saturating_sub(WAY_BACK),
             None => WAIT_WITHOUT_DEADLINE,
         };
-        let response = self.decide(request.get_ref(), wait).await?;
-        Ok(tonic::Response::new(response))
+        let begin = self.limiter.now().steady;
+        let response = self.decide(request.get_ref(), wait).await;
+        let micros = self.limiter.now().steady.since(begin);
+        self.metrics.calls.increment(1);
+        let took = Duration::from_micros(micros);
+        self.metrics.response_time.record(took);
+        Ok(tonic::Response::new(response?))
     }
 }
 

@@ -18,6 +18,7 @@ mod generate;
 mod http;
 mod leases;
 mod load;
+mod metrics;
 mod pod;
 mod readme;
 mod reload;

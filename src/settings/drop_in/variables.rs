@@ -206,7 +206,7 @@ pub const VARIABLES: &[Variable] = variables! {
     USE_PROMETHEUS Bool "false" Honoured "";
     PROMETHEUS_ADDR Text ":9090" Honoured "";
     PROMETHEUS_PATH Text "/metrics" Honoured "";
-    PROMETHEUS_MAPPER_YAML Text "" NoEffect "hits by rule have the names and labels of Envoy Gateway's mapping";
+    PROMETHEUS_MAPPER_YAML Text "" NoEffect "names and labels are those of Envoy Gateway's mapping";
     PROMETHEUS_RESPONSE_TIME_AS_MILLISECONDS Bool "false" NoEffect "seconds are seconds";
     USE_STATSD Bool "true" NoEffect "metrics are served for Prometheus only";
     USE_DOG_STATSD Bool "false" NoEffect "metrics are served for Prometheus only";

@@ -14,6 +14,7 @@ use envoy_types::util::pack_any;
 use serde_json::Value;
 
 use crate::support::ads::Ads;
+use crate::support::http::Call;
 use crate::support::in_project;
 use crate::support::rls::descriptor;
 use crate::support::service::Service;
@@ -83,7 +84,31 @@ async fn replay(name: &str, algorithm: &str) -> Vec<String> {
     ads.accepted("1");
     let listed = fs::read_to_string(folder(name).join("rlconfig.txt")).unwrap();
     assert_eq!(rules(&service), listed, "{name}");
-    calls(&service, name).await
+    let differences = calls(&service, name).await;
+    if algorithm == "fixed_window" {
+        let recorded = fs::read_to_string(folder(name).join("metrics.txt")).unwrap();
+        assert_eq!(counters(&service), recorded, "{name}");
+    }
+    differences
+}
+
+/// What has been counted under the names of envoyproxy/ratelimit, in order.
+fn counters(service: &Service) -> String {
+    let page = Call::get("/metrics").send(service.metrics()).body;
+    let (counters, others): (Vec<_>, Vec<_>) = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ratelimit_service_"))
+        .partition(|line| line.ends_with(" counter"));
+    assert_eq!(others, ["response_time_seconds histogram"]);
+    assert_eq!(counters.len(), 10, "{counters:?}");
+    let is_counted = |line: &&str| {
+        line.starts_with("ratelimit_service_")
+            && !line.starts_with("ratelimit_service_response_time_seconds")
+            && !line.ends_with(" 0")
+    };
+    let mut lines: Vec<_> = page.lines().filter(is_counted).collect();
+    lines.sort_unstable();
+    lines.join("\n") + "\n"
 }
 
 async fn calls(service: &Service, name: &str) -> Vec<String> {
