@@ -9,6 +9,7 @@ mod batch;
 mod cli;
 mod crd;
 mod decisions;
+mod deploy;
 mod dropin;
 mod envoy;
 mod explain;
