@@ -16,6 +16,7 @@ pub mod manifest;
 pub mod metrics;
 pub mod shutdown;
 pub mod source;
+pub mod spans;
 pub mod store;
 pub mod tls;
 

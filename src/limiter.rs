@@ -39,6 +39,7 @@ use crate::rule::limit::Algorithm;
 use crate::rule::limit::OnStoreFailure;
 use crate::rule::limit::Unit;
 use crate::rule::tree::RuleSet;
+use crate::spans::Spans;
 use crate::store::Now;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -184,6 +185,7 @@ pub struct Limiter {
     circuit: Circuit,
     fallback: Fallback,
     leases: Option<Arc<Leases>>,
+    spans: Option<Spans>,
 }
 
 impl Limiter {
@@ -206,6 +208,7 @@ impl Limiter {
             options,
             in_force: ArcSwapOption::empty(),
             leases: None,
+            spans: None,
             circuit: Circuit::new(false, now),
             fallback: Fallback::new(choice, metrics.fallback()),
             metrics,
@@ -234,6 +237,12 @@ impl Limiter {
         let (leases, courier) = Leases::new(store, clock, self.metrics.ledger(), metrics);
         let leases = Some(leases);
         (Self { leases, ..self }, courier)
+    }
+
+    /// The same with spans of the waits for the store, in requests that are traced.
+    #[must_use]
+    pub fn tracing(self, spans: Option<Spans>) -> Self {
+        Self { spans, ..self }
     }
 
     /// Whether the store answers, now and as it changes.
@@ -299,6 +308,9 @@ impl Limiter {
             Ok(decisions) => return Ok(decisions),
             Err(why) => why,
         };
+        if let Some(spans) = &self.spans {
+            spans.falls_back(why.to_string());
+        }
         self.fallback.decide(plan, why, now).await
     }
 
@@ -312,14 +324,19 @@ impl Limiter {
         if self.circuit.is_open() {
             return Err(Undecided::Away);
         }
+        let spans = self.spans.as_ref();
+        let waiting = spans.and_then(|spans| spans.waiting(plan.takes.len()));
         let leased = match &self.leases {
             Some(leases) if plan.may_lease => leases.decide(&plan.takes, now, patience).await,
             _ => None,
         };
-        let taken = match leased {
-            Some(decided) => decided,
-            None => self.send(&plan.takes, now, patience).await,
+        let (by, taken) = match leased {
+            Some(decided) => ("ledger", decided),
+            None => ("store", self.send(&plan.takes, now, patience).await),
         };
+        if let Some(waiting) = waiting {
+            waiting.end(by, taken.as_ref().err().map(ToString::to_string));
+        }
         match &taken {
             Ok(_) => self.circuit.succeeded(),
             Err(why) => {

@@ -5,6 +5,7 @@
 
 pub mod reference;
 mod series;
+pub mod statsd;
 pub mod timer;
 
 #[cfg(test)]
@@ -144,6 +145,19 @@ pub struct ServiceMetrics {
     pub connections_refused: Counter,
     /// Connections whose TLS handshake failed or took too long.
     pub handshakes_failed: Counter,
+}
+
+impl SourceMetrics {
+    /// The same for a source beside that of the rules: which are in force is not its to say.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self {
+            rules: Gauge::noop(),
+            domains: Gauge::noop(),
+            last_load: Gauge::noop(),
+            ..self.clone()
+        }
+    }
 }
 
 impl Metrics {

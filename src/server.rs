@@ -6,6 +6,7 @@ pub mod grpc;
 pub mod health;
 pub mod http;
 pub mod json;
+pub mod listener;
 mod metadata;
 pub mod pages;
 pub mod rls;
@@ -67,12 +68,15 @@ async fn accept_one(listener: &TcpListener) -> TcpStream {
                 }
                 return stream;
             }
-            Err(error) => {
-                warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_AGAIN).await;
-            }
+            Err(error) => not_accepted(&error).await,
         }
     }
+}
+
+/// Waits before another attempt.
+async fn not_accepted(error: &io::Error) {
+    warn!(%error, "cannot accept a connection");
+    tokio::time::sleep(ACCEPT_AGAIN).await;
 }
 
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);

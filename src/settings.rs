@@ -5,11 +5,15 @@ pub mod counting;
 pub mod drop_in;
 pub mod duration;
 pub mod explain;
+pub mod generate;
 pub mod load;
 pub mod log;
 pub mod redis;
+pub mod stats;
 pub mod store;
 pub mod tls;
+pub mod tracing;
+pub mod validate;
 pub mod xds;
 
 use std::ffi::OsString;
@@ -36,12 +40,16 @@ use crate::rule::limit::OnStoreFailure;
 use crate::settings::answer::Answer;
 use crate::settings::counting::Counting;
 use crate::settings::explain::Explain;
+use crate::settings::generate::Generate;
 use crate::settings::load::Load;
 use crate::settings::log::LogLevel;
 use crate::settings::redis::Redis;
+use crate::settings::stats::Stats;
 use crate::settings::store::StoreAddress;
 use crate::settings::store::StoreParser;
 use crate::settings::tls::Tls;
+use crate::settings::tracing::Tracing;
+use crate::settings::validate::Validate;
 use crate::settings::xds::Xds;
 use crate::source::runtime::Runtime;
 
@@ -212,6 +220,10 @@ pub struct Serve {
     )]
     pub grpc_addr: SocketAddr,
 
+    /// A unix socket for the gRPC services, in place of --grpc-addr
+    #[arg(long, env = "SLIDEGATE_GRPC_SOCKET", value_name = "PATH")]
+    pub grpc_socket: Option<PathBuf>,
+
     /// The certificates of the gRPC port.
     #[command(flatten)]
     pub tls: Tls,
@@ -313,6 +325,14 @@ pub struct Serve {
     )]
     pub drain_timeout: Duration,
 
+    /// The statsd server that gets metrics.
+    #[command(flatten)]
+    pub stats: Stats,
+
+    /// Where spans of requests go.
+    #[command(flatten)]
+    pub tracing: Tracing,
+
     /// How log lines look on standard error
     #[arg(
         long,
@@ -360,62 +380,6 @@ pub enum LogFormat {
     Json,
     /// For people
     Text,
-}
-
-/// How `generate` runs.
-#[derive(Args, Debug)]
-pub struct Generate {
-    /// Platform documents, or directories with some; for the rules, manifests as well
-    #[arg(required = true, value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
-
-    /// The Kubernetes namespace of what is generated
-    #[arg(
-        long,
-        env = "SLIDEGATE_NAMESPACE",
-        value_name = "NAME",
-        default_value = "default"
-    )]
-    pub namespace: String,
-
-    /// A directory to write one file for each resource to, in place of standard output
-    #[arg(long, env = "SLIDEGATE_OUTPUT", value_name = "DIR")]
-    pub output: Option<PathBuf>,
-
-    /// What to generate
-    #[arg(
-        long = "as",
-        env = "SLIDEGATE_AS",
-        value_name = "FORM",
-        default_value = "manifests"
-    )]
-    pub form: Form,
-}
-
-/// What `generate` writes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum Form {
-    /// Kubernetes manifests
-    Manifests,
-    /// The rules that Envoy Gateway will derive from the manifests, as a rule file
-    RateLimitConfig,
-}
-
-/// How `validate` runs.
-#[derive(Args, Debug)]
-pub struct Validate {
-    /// Rule files, platform documents or manifests, or directories with some
-    #[arg(required = true, value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
-
-    /// The Kubernetes namespace that platform documents are deployed to
-    #[arg(
-        long,
-        env = "SLIDEGATE_NAMESPACE",
-        value_name = "NAME",
-        default_value = "default"
-    )]
-    pub namespace: String,
 }
 
 impl Settings {

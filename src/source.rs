@@ -4,6 +4,7 @@ pub mod change;
 pub mod documents;
 pub mod file;
 mod in_force;
+pub mod join;
 pub mod manifests;
 pub mod platform;
 pub mod runtime;
@@ -69,6 +70,15 @@ impl Start {
     /// The rules that were read.
     pub fn domains(&self) -> &[Domain] {
         &self.loaded.domains
+    }
+
+    /// What was read, and what is to be watched from here on.
+    pub fn taken(self) -> (Vec<Domain>, Watch) {
+        let watch = Watch {
+            sources: self.sources,
+            last: self.contents,
+        };
+        (self.loaded.domains, watch)
     }
 
     /// Applies what was read; what is to be watched from here on is left.

@@ -18,6 +18,7 @@ use slidegate::metrics::Metrics;
 use slidegate::server::connection::Connecting;
 use slidegate::server::grpc;
 use slidegate::server::grpc::Serving;
+use slidegate::server::listener::Listener;
 use slidegate::server::services::Services;
 use slidegate::shutdown::TaskError;
 use slidegate::shutdown::Tasks;
@@ -47,6 +48,7 @@ pub(crate) fn serve(address: SocketAddr) -> Result<(), TaskError> {
             drained: CancellationToken::new().drop_guard(),
         };
         println!("listening on {}", listener.local_addr()?);
+        let listener = Listener::Tcp(listener);
         grpc::start(&mut tasks, listener, &services, &metrics, serving)?;
         let never = async || std::future::pending().await;
         Ok(tasks.run(never, Duration::ZERO).await?)

@@ -4,6 +4,8 @@ mod announce;
 mod logging;
 mod rules;
 mod secure;
+mod spans;
+mod stats;
 mod store;
 
 use std::num::NonZeroUsize;
@@ -39,6 +41,8 @@ use crate::server::grpc::Serving;
 use crate::server::health;
 use crate::server::health::Health;
 use crate::server::http;
+use crate::server::listener::Listener;
+use crate::server::listener::Socket;
 use crate::server::pages;
 use crate::server::rls::Rls;
 use crate::server::services::Services;
@@ -91,6 +95,8 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
         Arc::clone(&metrics),
         store_metrics,
     );
+    let spans = spans::open(&settings.tracing, &mut tasks, clock)?;
+    let limiter = limiter.tracing(spans.clone());
     let limiter = match settings.store {
         StoreAddress::Memory => Arc::new(limiter),
         StoreAddress::Redis(_) => {
@@ -140,6 +146,7 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
             }
         }
     };
+    stats::send(&settings.stats, &metrics, &mut tasks, drained.clone());
     tasks.spawn("metrics", upkeep(Arc::clone(&metrics), stop.clone()));
 
     let health = Health {
@@ -159,7 +166,8 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
         metrics.service(),
         settings.store_timeout,
         additions(&settings.answer),
-    );
+    )
+    .tracing(spans.clone());
     let services = Services::new(rls.clone(), reporter)?;
     let main = pages::main(rls, health, stop);
     let debug = pages::debug(limiter);
@@ -202,14 +210,16 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
     )?;
     let signals = async || told_to_stop(&mut terminate, &mut interrupt, &hurry).await;
     let grace = settings.drain_delay + settings.drain_timeout;
-    tasks.run(signals, grace).await?;
+    let ended = tasks.run(signals, grace).await;
+    spans::finish(spans).await;
+    ended?;
     info!("stopped");
     Ok(())
 }
 
 /// The bound ports.
 struct Ports {
-    grpc: tokio::net::TcpListener,
+    grpc: Listener,
     http: tokio::net::TcpListener,
     debug: tokio::net::TcpListener,
     metrics: Option<tokio::net::TcpListener>,
@@ -219,7 +229,13 @@ impl Ports {
     /// Binds all of them before any is served, and says where they are.
     async fn bind(settings: &Serve) -> Result<Self, TaskError> {
         let ports = Self {
-            grpc: server::bind("--grpc-addr", settings.grpc_addr).await?,
+            grpc: match &settings.grpc_socket {
+                Some(path) => Listener::Unix(Socket::bind(path)?),
+                None => {
+                    let bound = server::bind("--grpc-addr", settings.grpc_addr).await?;
+                    Listener::Tcp(bound)
+                }
+            },
             http: server::bind("--http-addr", settings.http_addr).await?,
             debug: server::bind("--debug-addr", settings.debug_addr).await?,
             metrics: match settings.has_metrics {
@@ -227,8 +243,15 @@ impl Ports {
                 false => None,
             },
         };
+        let serves = "rate limits, health, reflection";
+        match (&ports.grpc, &settings.grpc_socket) {
+            (Listener::Tcp(listener), _) => {
+                let address = listener.local_addr()?;
+                info!(port = "gRPC", %address, serves, "listening");
+            }
+            (Listener::Unix(_), path) => info!(port = "gRPC", ?path, serves, "listening"),
+        }
         for (port, serves, listener) in [
-            ("gRPC", "rate limits, health, reflection", Some(&ports.grpc)),
             ("HTTP", "/healthcheck, /json", Some(&ports.http)),
             ("debug", "/rlconfig", Some(&ports.debug)),
             ("metrics", &settings.metrics_path, ports.metrics.as_ref()),
@@ -258,8 +281,17 @@ fn additions(settings: &Answer) -> Additions {
         remaining: settings.remaining_header.clone(),
         reset: settings.reset_header.clone(),
     };
+    let in_requests = || match settings.request_names.clone() {
+        Some([limit, remaining, reset]) => HeaderNames {
+            limit,
+            remaining,
+            reset,
+        },
+        None => names(),
+    };
     Additions {
         headers: settings.limit_headers.then(names),
+        request_headers: settings.limit_request_headers.then(in_requests),
         dynamic_metadata: settings.response_metadata,
     }
 }

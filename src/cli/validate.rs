@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use crate::rule::document;
-use crate::settings::Validate;
+use crate::settings::validate::Validate;
 use crate::shutdown::TaskError;
 use crate::source;
 use crate::source::documents::Loaded;

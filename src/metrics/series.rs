@@ -40,6 +40,17 @@ impl Counters {
             .retain(|_, count| Arc::strong_count(count) > 1);
     }
 
+    /// What was counted under each name for statsd.
+    pub(super) fn by_path(&self) -> BTreeMap<String, u64> {
+        let mut sums = BTreeMap::new();
+        for (series, count) in self.0.lock().iter() {
+            if let Some(path) = &series.path {
+                *sums.entry(path.clone()).or_default() += count.load(Ordering::Relaxed);
+            }
+        }
+        sums
+    }
+
     /// All series in Prometheus' text format, with the help texts of their names.
     pub(super) fn render(&self, help: impl Fn(&str) -> &'static str) -> String {
         let known = self.0.lock();

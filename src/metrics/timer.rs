@@ -25,6 +25,18 @@ impl Timer {
         self.0.micros.fetch_add(micros, Ordering::Relaxed);
     }
 
+    /// How many took no longer than so many milliseconds and longer than the step before; the last
+    /// step has all that took longer than it says as well.
+    pub(super) fn steps(&self) -> impl Iterator<Item = (u64, u64)> {
+        let counts = self.0.counts.iter().map(|it| it.load(Ordering::Relaxed));
+        let mut counts: Vec<u64> = counts.collect();
+        let longest = counts.pop().unwrap_or(0);
+        if let Some(last) = counts.last_mut() {
+            *last += longest;
+        }
+        BOUNDS.into_iter().zip(counts)
+    }
+
     /// In Prometheus' text format.
     pub(super) fn render(&self, text: &mut String, name: &str, label: &str) {
         let mut n_below = 0;
@@ -75,6 +87,12 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}{text}");
         }
+    }
+
+    #[test]
+    fn statsd_sees_every_step_by_itself() {
+        let steps: Vec<(u64, u64)> = timer().steps().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(steps, [(1, 2), (5, 1), (6, 1), (2_500, 1), (10_000, 1)]);
     }
 
     fn timer() -> Timer {

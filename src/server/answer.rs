@@ -13,6 +13,8 @@ use crate::server::metadata;
 pub struct Additions {
     /// Headers for the response to the client, with their names.
     pub headers: Option<HeaderNames>,
+    /// Headers for the request to the backend, with their names.
+    pub request_headers: Option<HeaderNames>,
     /// Whether answers carry dynamic metadata: what was asked, and the metadata of the rules.
     pub dynamic_metadata: bool,
 }
@@ -38,6 +40,9 @@ impl Additions {
     ) {
         if let Some(names) = &self.headers {
             response.response_headers_to_add = headers(names, &verdict.statuses);
+        }
+        if let Some(names) = &self.request_headers {
+            response.request_headers_to_add = headers(names, &verdict.statuses);
         }
         if self.dynamic_metadata {
             response.dynamic_metadata = Some(metadata::of(request, &verdict.statuses));

@@ -1,6 +1,6 @@
 //! One gRPC connection: its TLS, its requests, and its end by GOAWAY.
 
-use std::net::TcpStream;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -15,12 +15,15 @@ use hyper_util::rt::TokioTimer;
 use metrics::Counter;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+use tokio::net::UnixStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::codegen::Service;
 use tracing::debug;
 use tracing::warn;
 
+use crate::server::listener::Stream;
 use crate::server::services::Services;
 use crate::shutdown::TaskError;
 use crate::tls::Kept;
@@ -80,18 +83,48 @@ impl Tls {
 /// Serves one connection; old enough or told to stop, it says GOAWAY and lets requests in flight
 /// end.
 pub(super) async fn serve<S: RateLimitService + Clone>(
-    stream: TcpStream,
+    stream: Stream,
     services: Services<S>,
     connecting: &Connecting,
     stop: &CancellationToken,
 ) -> Result<(), TaskError> {
-    let stream = tokio::net::TcpStream::from_std(stream)?;
-    // Who says nothing at all does not keep its place.
-    let first_bytes = tokio::time::timeout(FIRST_BYTES, stream.readable());
+    match stream {
+        Stream::Tcp(stream) => {
+            let stream = TcpStream::from_std(stream)?;
+            match says_something(stream.readable(), stop).await? {
+                true => secure(stream, services, connecting, stop).await,
+                false => Ok(()),
+            }
+        }
+        Stream::Unix(stream) => {
+            let stream = UnixStream::from_std(stream)?;
+            match says_something(stream.readable(), stop).await? {
+                true => secure(stream, services, connecting, stop).await,
+                false => Ok(()),
+            }
+        }
+    }
+}
+
+/// Whether something comes before it is time to stop. Who says nothing at all does not keep its place.
+async fn says_something(
+    readable: impl Future<Output = io::Result<()>>,
+    stop: &CancellationToken,
+) -> Result<bool, TaskError> {
+    let first_bytes = tokio::time::timeout(FIRST_BYTES, readable);
     match stop.run_until_cancelled(first_bytes).await {
         Some(arrived) => arrived??,
-        None => return Ok(()),
+        None => return Ok(false),
     }
+    Ok(true)
+}
+
+async fn secure<S: RateLimitService + Clone>(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    services: Services<S>,
+    connecting: &Connecting,
+    stop: &CancellationToken,
+) -> Result<(), TaskError> {
     let Some(tls) = &connecting.tls else {
         return converse(stream, services, connecting, stop).await;
     };

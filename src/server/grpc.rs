@@ -4,12 +4,10 @@
 //! A connection and its requests stay on one thread, which costs less than moving them about.
 
 use std::io;
-use std::net::TcpStream;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
-use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
@@ -22,9 +20,10 @@ use tracing::debug;
 use tracing::error;
 
 use crate::metrics::ServiceMetrics;
-use crate::server::accept_one;
 use crate::server::connection::Connecting;
 use crate::server::connection::serve;
+use crate::server::listener::Listener;
+use crate::server::listener::Stream;
 use crate::server::services::Services;
 use crate::shutdown::TaskError;
 use crate::shutdown::Tasks;
@@ -49,7 +48,7 @@ pub struct Serving {
 /// A thread cannot be started.
 pub fn start<S: RateLimitService + Clone>(
     tasks: &mut Tasks,
-    listener: TcpListener,
+    listener: Listener,
     services: &Services<S>,
     metrics: &ServiceMetrics,
     serving: Serving,
@@ -98,13 +97,13 @@ pub fn start<S: RateLimitService + Clone>(
 /// Hands connections to the workers. A worker that is behind holds up the others: the kernel keeps
 /// what waits, and refuses when that is too much.
 async fn accept(
-    listener: &TcpListener,
+    listener: &Listener,
     workers: &[Handle],
     metrics: &ServiceMetrics,
 ) -> Result<(), TaskError> {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let stream = accept_one(listener).await;
+        let stream = listener.accept().await?;
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             debug!(
                 open = MAX_CONNECTIONS,
@@ -113,7 +112,6 @@ async fn accept(
             metrics.connections_refused.increment(1);
             continue;
         };
-        let stream = stream.into_std()?;
         let worker = idlest(workers).ok_or("there are no threads")?;
         let accepted = Accepted {
             stream,
@@ -153,7 +151,7 @@ impl Handle {
 /// A connection on its way to a worker, with its place among [`MAX_CONNECTIONS`].
 #[derive(Debug)]
 struct Accepted {
-    stream: TcpStream,
+    stream: Stream,
     place: OwnedSemaphorePermit,
     open: Arc<()>,
 }

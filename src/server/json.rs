@@ -48,6 +48,7 @@ pub fn write(response: &RateLimitResponse) -> String {
             .iter()
             .map(header)
             .collect(),
+        request_headers_to_add: response.request_headers_to_add.iter().map(header).collect(),
         dynamic_metadata: response.dynamic_metadata.as_ref().map(metadata::json),
     };
     serde_json::to_string(&document).expect("strings and numbers have a JSON form")
@@ -242,6 +243,8 @@ struct ResponseDocument<'a> {
     statuses: Vec<StatusDocument<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     response_headers_to_add: Vec<HeaderDocument<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    request_headers_to_add: Vec<HeaderDocument<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dynamic_metadata: Option<serde_json::Value>,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitRequest;
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::Code;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
 use tonic::metadata::MetadataMap;
 use tracing::debug;
@@ -14,6 +15,8 @@ use crate::limiter::Undecided;
 use crate::metrics::ServiceMetrics;
 use crate::server::answer::Additions;
 use crate::server::wire;
+use crate::spans::Spans;
+use crate::spans::Traced;
 
 /// Answers requests, whichever port they come in by.
 #[derive(Clone, Debug)]
@@ -22,6 +25,7 @@ pub struct Rls {
     metrics: ServiceMetrics,
     longest_wait: Duration,
     additions: Additions,
+    spans: Option<Spans>,
 }
 
 impl Rls {
@@ -37,7 +41,14 @@ impl Rls {
             metrics,
             longest_wait: longest_wait.unwrap_or(Duration::MAX),
             additions,
+            spans: None,
         }
+    }
+
+    /// The same with spans of requests that come over gRPC.
+    #[must_use]
+    pub fn tracing(self, spans: Option<Spans>) -> Self {
+        Self { spans, ..self }
     }
 
     /// Decides a request, waiting for the store for at most `wait`.
@@ -104,13 +115,37 @@ impl RateLimitService for Rls {
             None => WAIT_WITHOUT_DEADLINE,
         };
         let begin = self.limiter.now().steady;
-        let response = self.decide(request.get_ref(), wait).await;
+        let traced = self.spans.as_ref();
+        let traced = traced.and_then(|it| it.request(request.metadata().as_ref()));
+        let message = request.get_ref();
+        let deciding = self.decide(message, wait);
+        let response = match traced {
+            None => deciding.await,
+            Some(traced) => follow(traced, message, deciding).await,
+        };
         let micros = self.limiter.now().steady.since(begin);
         self.metrics.calls.increment(1);
         let took = Duration::from_micros(micros);
         self.metrics.response_time.record(took);
         Ok(tonic::Response::new(response?))
     }
+}
+
+/// A decision with its spans.
+async fn follow(
+    traced: Traced,
+    message: &RateLimitRequest,
+    deciding: impl Future<Output = Result<RateLimitResponse, tonic::Status>>,
+) -> Result<RateLimitResponse, tonic::Status> {
+    let is_over = |response: &RateLimitResponse| response.overall_code() == Code::OverLimit;
+    let (domain, descriptors) = (&message.domain, message.descriptors.len());
+    let decision = traced.decision(domain, descriptors, is_over, deciding);
+    let response = decision.await;
+    match &response {
+        Ok(_) => traced.answered(tonic::Code::Ok.into(), None),
+        Err(status) => traced.answered(status.code().into(), Some(status.message())),
+    }
+    response
 }
 
 /// How long the caller waits; none when it does not say, or not as gRPC writes it.

@@ -9,6 +9,14 @@ pub struct Answer {
     #[arg(long, env = "SLIDEGATE_LIMIT_HEADERS")]
     pub limit_headers: bool,
 
+    /// Adds the same headers to requests on their way to the backend
+    #[arg(long, env = "SLIDEGATE_LIMIT_REQUEST_HEADERS")]
+    pub limit_request_headers: bool,
+
+    /// Their names there where those differ: of the limit, of what remains, of the reset.
+    #[arg(skip)]
+    pub request_names: Option<[String; 3]>,
+
     /// The name of the header with the limit
     #[arg(
         long,

@@ -4,6 +4,8 @@
 
 mod go;
 mod redis;
+mod stats;
+mod tracing;
 pub mod variables;
 
 use std::cell::RefCell;
@@ -53,6 +55,8 @@ pub fn apply(
     environment.store(serve, is_given);
     environment.modes(serve, is_given);
     environment.answer(serve, is_given);
+    environment.stats(serve, is_given);
+    environment.tracing(serve, is_given);
     serve.notes.extend(environment.notes());
     environment.end()
 }
@@ -193,6 +197,9 @@ impl Environment {
                 *address = SocketAddr::new(ip, port);
             }
         }
+        if !is_given("grpc_socket") && !is_given("grpc_addr") {
+            serve.grpc_socket = self.path("GRPC_UDS");
+        }
         if !is_given("metrics_addr") {
             serve.has_metrics = self.boolean("USE_PROMETHEUS");
             if let Some(address) = self.parsed("PROMETHEUS_ADDR", go::address) {
@@ -277,13 +284,11 @@ impl Environment {
 
     fn rules(&mut self, serve: &mut Serve, is_given: &dyn Fn(&str) -> bool) {
         serve.merge_domains |= self.boolean("MERGE_DOMAIN_CONFIG");
-        if ["rules", "platform", "xds_server"]
-            .into_iter()
-            .any(is_given)
-        {
+        if is_given("rules") || is_given("xds_server") {
             return;
         }
         match self.text("CONFIG_TYPE") {
+            "FILE" if is_given("platform") => {}
             "FILE" => serve.runtime = Some(self.runtime()),
             "GRPC_XDS_SOTW" => {
                 self.xds(serve);
@@ -379,6 +384,20 @@ impl Environment {
         let answer = &mut serve.answer;
         answer.limit_headers |= self.boolean("LIMIT_RESPONSE_HEADERS_ENABLED");
         answer.response_metadata |= self.boolean("RESPONSE_DYNAMIC_METADATA");
+        answer.limit_request_headers |= self.boolean("LIMIT_REQUEST_HEADERS_ENABLED");
+        let mut names = Vec::new();
+        for variable in [
+            "LIMIT_REQUEST_LIMIT_HEADER",
+            "LIMIT_REQUEST_REMAINING_HEADER",
+            "LIMIT_REQUEST_RESET_HEADER",
+        ] {
+            let read =
+                |text: &str| header_name(text).map_err(|_| "the name of a header".to_owned());
+            names.extend(self.parsed(variable, read));
+        }
+        if let Ok(names) = names.try_into() {
+            answer.request_names = Some(names);
+        }
         for (name, variable, header) in [
             (
                 "limit_header",

@@ -12,12 +12,13 @@ use crate::settings::duration;
 pub struct Xds {
     /// An xDS server (ADS, state of the world) that pushes the rules, such as Envoy Gateway's
     ///
-    /// It takes the place of --rules and --platform.
+    /// It takes the place of --rules. With --platform beside it, it says which limits there are, and the
+    /// platform adds what a push has no room for: bursts, what costs mean, --on-store-failure by limit.
     #[arg(
         long,
         env = "SLIDEGATE_XDS_SERVER",
         value_name = "HOST:PORT",
-        conflicts_with_all = ["rules", "platform"]
+        conflicts_with = "rules"
     )]
     pub xds_server: Option<String>,
 
@@ -118,7 +119,7 @@ impl Xds {
     }
 }
 
-fn pair(text: &str) -> Result<(String, String), &'static str> {
+pub(super) fn pair(text: &str) -> Result<(String, String), &'static str> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }

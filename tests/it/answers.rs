@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use envoy_types::pb::envoy::config::core::v3::HeaderValue;
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
 use serde_json::Value;
 use serde_json::json;
@@ -57,6 +58,46 @@ async fn headers_tell_of_the_limit_that_is_nearest_to_its_end() {
             ["RateLimit-Limit: 0", "RateLimit-Remaining: 0"]
         );
     }
+}
+
+#[tokio::test]
+async fn the_same_headers_may_go_to_the_backend_under_other_names() {
+    let (service, _folder) = start(&["--limit-request-headers"]);
+    let ask = async |service: &Service| {
+        let mut rls = service.rls().await;
+        rls.ask(request("d", &[&[("day", "x")]])).await.unwrap()
+    };
+    let response = ask(&service).await;
+    assert_eq!(headers(&response), [""; 0]);
+    let text = |it: &HeaderValue| format!("{}: {}", it.key, it.value);
+    let added = |response: &RateLimitResponse| {
+        let added = response.request_headers_to_add.iter().map(text);
+        added.collect::<Vec<_>>()
+    };
+    let expected = [
+        "RateLimit-Limit: 3",
+        "RateLimit-Remaining: 2",
+        "RateLimit-Reset: 86400",
+    ];
+    assert_eq!(added(&response), expected);
+
+    let folder = rules();
+    let mut command = slidegate(&["serve", "--drop-in", "--grpc-addr", "127.0.0.1:0"]);
+    command.args(["--http-addr", "127.0.0.1:0", "--debug-addr", "127.0.0.1:0"]);
+    command.arg("--rules").arg(folder.path()).envs([
+        ("SLIDEGATE_STORE", "memory"),
+        ("USE_STATSD", "false"),
+        ("LOG_LEVEL", "info"),
+        ("LIMIT_REQUEST_HEADERS_ENABLED", "true"),
+        ("LIMIT_REQUEST_LIMIT_HEADER", "X-Limit"),
+        ("LIMIT_RESPONSE_HEADERS_ENABLED", "true"),
+    ]);
+    let response = ask(&Service::of(Process::start(&mut command))).await;
+    assert_eq!(
+        added(&response)[..2],
+        ["X-Limit: 3", "RateLimit-Remaining: 2"]
+    );
+    assert_eq!(headers(&response)[0], "RateLimit-Limit: 3");
 }
 
 #[tokio::test]
@@ -138,11 +179,15 @@ fn metadata_says_what_was_asked_and_joins_that_of_the_rules_that_pass() {
 }
 
 fn start(arguments: &[&str]) -> (Service, TempDir) {
+    let folder = rules();
+    let rules = ["--rules", folder.path().to_str().unwrap()];
+    (Service::start(&[&rules, arguments].concat()), folder)
+}
+
+fn rules() -> TempDir {
     let folder = TempDir::new().unwrap();
-    let rules = folder.path().join("rules.yaml");
-    fs::write(&rules, RULES).unwrap();
-    let arguments = [&["--rules", rules.to_str().unwrap()], arguments].concat();
-    (Service::start(&arguments), folder)
+    fs::write(folder.path().join("rules.yaml"), RULES).unwrap();
+    folder
 }
 
 #[track_caller]

@@ -4,7 +4,7 @@
 mod configuration;
 mod container;
 mod policies;
-mod resources;
+pub(crate) mod resources;
 mod scenarios;
 
 use std::net::Ipv4Addr;

@@ -2,6 +2,7 @@
 
 pub(crate) mod ads;
 pub(crate) mod certificates;
+pub(crate) mod collector;
 pub(crate) mod crd;
 pub(crate) mod http;
 pub(crate) mod namespaces;

@@ -29,10 +29,16 @@ const FLOORS: &[(&str, &[&str])] = &[
             "document", "manifest", "metrics", "platform", "rule", "shutdown", "tls",
         ],
     ),
-    ("limiter", &["algorithm", "metrics", "rule", "store"]),
+    ("spans", &["tls"]),
+    (
+        "limiter",
+        &["algorithm", "metrics", "rule", "spans", "store"],
+    ),
     (
         "server",
-        &["limiter", "metrics", "rule", "shutdown", "source", "tls"],
+        &[
+            "limiter", "metrics", "rule", "shutdown", "source", "spans", "tls",
+        ],
     ),
 ];
 

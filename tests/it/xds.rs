@@ -1,5 +1,6 @@
 //! Rules that an xDS server pushes, which behaves as Envoy Gateway's.
 
+mod joined;
 mod recorded;
 
 use std::net::SocketAddr;
@@ -263,7 +264,7 @@ fn it_does_not_start_where_the_server_cannot_be_meant() {
 
 /// A service whose rules come from this server.
 #[track_caller]
-fn start(ads: &Ads, more: &[&str]) -> Service {
+pub(crate) fn start(ads: &Ads, more: &[&str]) -> Service {
     start_at(ads.address(), more)
 }
 
@@ -275,7 +276,7 @@ fn start_at(address: SocketAddr, more: &[&str]) -> Service {
 
 /// What `/rlconfig` says.
 #[track_caller]
-fn rules(service: &Service) -> String {
+pub(crate) fn rules(service: &Service) -> String {
     Call::get("/rlconfig").send(service.debug()).body
 }
 

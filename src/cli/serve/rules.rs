@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::google::protobuf::Struct;
@@ -24,6 +25,7 @@ use crate::shutdown::TaskError;
 use crate::shutdown::Tasks;
 use crate::source::Sources;
 use crate::source::Start;
+use crate::source::join::Joined;
 use crate::source::xds::Client;
 use crate::source::xds::backoff::Backoff;
 use crate::source::xds::connect::Dial;
@@ -34,8 +36,8 @@ use crate::source::xds::session::Session;
 pub(super) enum Rules {
     /// Files, as they were read first.
     Files(Box<Start>),
-    /// An xDS server that has not been asked yet.
-    Xds(Box<Client>),
+    /// An xDS server that has not been asked yet, and what a platform adds to what it pushes.
+    Xds(Box<Client>, Option<Box<Start>>),
 }
 
 /// The rules cannot be used, and there are no earlier ones.
@@ -53,7 +55,11 @@ impl Rules {
         if let Some(address) = &settings.xds.xds_server {
             let client = client(address, &settings.xds, tasks, clock)?;
             info!(server = address, "rules come from an xDS server");
-            return Ok(Self::Xds(Box::new(client)));
+            let beside = match settings.platform.as_slice() {
+                [] => None,
+                _ => Some(Box::new(Start::read(beside(settings)).map_err(Faulty)?)),
+            };
+            return Ok(Self::Xds(Box::new(client), beside));
         }
         let start = Start::read(sources(settings)).map_err(Faulty)?;
         announce::rules(start.domains(), settings.algorithm);
@@ -73,7 +79,21 @@ impl Rules {
                 let watch = start.apply(&apply, &metrics);
                 tasks.spawn("configuration", watch.run(apply, metrics, stop));
             }
-            Self::Xds(client) => tasks.spawn("configuration", client.run(apply, metrics, stop)),
+            Self::Xds(client, None) => {
+                tasks.spawn("configuration", client.run(apply, metrics, stop));
+            }
+            Self::Xds(client, Some(start)) => {
+                let (domains, watch) = start.taken();
+                let joined = Arc::new(Joined::new(domains, apply));
+                let of_platform = {
+                    let joined = Arc::clone(&joined);
+                    move |domains| joined.platform(domains)
+                };
+                let watched = watch.run(of_platform, metrics.beside(), stop.clone());
+                tasks.spawn("platform", watched);
+                let pushed = move |domains| joined.push(domains);
+                tasks.spawn("configuration", client.run(pushed, metrics, stop));
+            }
         }
     }
 }
@@ -91,6 +111,15 @@ fn sources(settings: &Serve) -> Sources {
         sources.rules.push(PathBuf::from(DEMO));
     }
     sources
+}
+
+/// The platform alone, for what it adds to pushed rules.
+fn beside(settings: &Serve) -> Sources {
+    Sources {
+        platform: settings.platform.clone(),
+        namespace: settings.namespace.clone(),
+        ..Sources::default()
+    }
 }
 
 fn client(

@@ -76,6 +76,17 @@ pub(super) fn pairs(text: &str, separator: char) -> Result<Vec<(String, String)>
     read.ok_or_else(|| format!("pairs such as key{separator}value,other{separator}value"))
 }
 
+/// Reads headers as OpenTelemetry has them: `a=1,b=2`, with anything but commas in the values.
+pub(super) fn headers(text: &str) -> Result<(), String> {
+    let is_header = |item: &str| {
+        let name = item.split_once('=').map_or("", |(name, _)| name.trim());
+        !name.is_empty()
+    };
+    let is_whole = text.split(',').all(is_header);
+    let expected = || "headers such as name=value,other=value".to_owned();
+    is_whole.then_some(()).ok_or_else(expected)
+}
+
 /// Reads an address to listen on: no host means all of them, of both families.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let expected = || "an address such as :9090 or 0.0.0.0:9090".to_owned();

@@ -104,7 +104,7 @@ impl Ads {
             seen: Arc::clone(&seen),
         };
         let routes = Routes::new(AggregatedDiscoveryServiceServer::new(service)).prepare();
-        runtime.spawn(accept(listener, secret.map(config), routes));
+        runtime.spawn(accept(listener, secret.map(server_config), routes));
         Self {
             address,
             snapshots,
@@ -269,7 +269,8 @@ async fn converse(
     }
 }
 
-fn config(secret: &Secret) -> Arc<ServerConfig> {
+/// TLS 1.3 for HTTP/2, and nobody without a certificate of the same authority.
+pub(crate) fn server_config(secret: &Secret) -> Arc<ServerConfig> {
     let read = |name: &str| fs::read(secret.file(name)).unwrap();
     let provider = Arc::new(ring::default_provider());
     let mut roots = RootCertStore::empty();

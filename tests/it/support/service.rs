@@ -22,7 +22,6 @@ pub(crate) struct Service {
     grpc: SocketAddr,
     http: SocketAddr,
     debug: SocketAddr,
-    metrics: SocketAddr,
 }
 
 impl Service {
@@ -51,19 +50,11 @@ impl Service {
     /// As [`Service::of`], for one whose health may fail.
     #[track_caller]
     pub(crate) fn of_unhealthy(process: Process) -> Self {
-        let address = |port: &str| {
-            let line = process.line_where(|it| it.contains("listening") && it.contains(port));
-            let line = line.unwrap_or_else(|| {
-                let log = process.lines().join("\n");
-                panic!("the service did not start:\n{log}");
-            });
-            address_in(&line)
-        };
+        let address = |port: &str| address_of(&process, port);
         Self {
             grpc: address("\"gRPC\""),
             http: address("\"HTTP\""),
             debug: address("\"debug\""),
-            metrics: address("\"metrics\""),
             process,
         }
     }
@@ -80,8 +71,10 @@ impl Service {
         self.debug
     }
 
+    /// Of one that serves metrics.
+    #[track_caller]
     pub(crate) fn metrics(&self) -> SocketAddr {
-        self.metrics
+        address_of(&self.process, "\"metrics\"")
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -183,6 +176,17 @@ fn serve(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     command.env("SLIDEGATE_DRAIN_DELAY", "0s");
     command.args(arguments).envs(environment.iter().copied());
     command
+}
+
+/// Where a port is listened on, as it is logged.
+#[track_caller]
+fn address_of(process: &Process, port: &str) -> SocketAddr {
+    let line = process.line_where(|it| it.contains("listening") && it.contains(port));
+    let line = line.unwrap_or_else(|| {
+        let log = process.lines().join("\n");
+        panic!("the service did not start:\n{log}");
+    });
+    address_in(&line)
 }
 
 /// The local address in a line of the log, whatever its format.

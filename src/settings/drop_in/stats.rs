@@ -1,0 +1,54 @@
+//! Where metrics go by the variables of envoyproxy/ratelimit.
+
+use crate::settings::Serve;
+use crate::settings::drop_in::Environment;
+use crate::settings::drop_in::go;
+use crate::settings::stats::StatsdProtocol;
+
+impl Environment {
+    pub(super) fn stats(&mut self, serve: &mut Serve, is_given: &dyn Fn(&str) -> bool) {
+        if self.boolean("DISABLE_STATS") {
+            serve.has_metrics &= is_given("metrics_addr");
+            return;
+        }
+        let is_dog = self.boolean("USE_DOG_STATSD");
+        // There it is a fault to want two of the three, although the first is wanted unless it is not.
+        let is_other = is_dog || self.boolean("USE_PROMETHEUS");
+        let is_plain = match self.set("USE_STATSD") {
+            None => !is_other,
+            Some(_) => self.boolean("USE_STATSD"),
+        };
+        if is_given("statsd_addr") || !(is_dog || is_plain) {
+            return;
+        }
+        let protocol = |text: &str| match text.to_ascii_lowercase().as_str() {
+            "tcp" => Ok(StatsdProtocol::Tcp),
+            "udp" => Ok(StatsdProtocol::Udp),
+            _ => Err("tcp or udp".to_owned()),
+        };
+        let protocol = self.parsed("STATSD_PROTOCOL", protocol);
+        let port = |text: &str| {
+            let port = go::number(text).ok();
+            let port = port.and_then(|it| u16::try_from(it).ok());
+            port.ok_or_else(|| "a port from 0 to 65535".to_owned())
+        };
+        let port = self.parsed("STATSD_PORT", port).unwrap_or_default();
+        let tags = match self.set("EXTRA_TAGS") {
+            None => None,
+            Some(_) => self.parsed("EXTRA_TAGS", |text| go::pairs(text, ':')),
+        };
+        let stats = &mut serve.stats;
+        stats.statsd_protocol = match protocol {
+            _ if is_dog => StatsdProtocol::Dog,
+            Some(protocol) => protocol,
+            None => stats.statsd_protocol,
+        };
+        stats.statsd_addr = Some(format!("{}:{port}", self.text("STATSD_HOST")));
+        stats.statsd_interval = self.duration("STATS_FLUSH_INTERVAL");
+        stats.statsd_tag.extend(tags.unwrap_or_default());
+        if stats.statsd_interval.is_zero() {
+            let text = self.text("STATS_FLUSH_INTERVAL").to_owned();
+            self.fault("STATS_FLUSH_INTERVAL", &text, "expected more than nothing");
+        }
+    }
+}
