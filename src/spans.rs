@@ -14,6 +14,7 @@ use opentelemetry::Context;
 use opentelemetry::KeyValue;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::FutureExt;
+use opentelemetry::trace::Span;
 use opentelemetry::trace::SpanKind;
 use opentelemetry::trace::Status;
 use opentelemetry::trace::TraceContextExt;
@@ -48,21 +49,19 @@ impl Spans {
         let propagator = TraceContextPropagator::new();
         let none = Context::new();
         let caller = propagator.extract_with_context(&none, &HeaderExtractor(headers));
-        let span = self
-            .tracer
-            .span_builder(METHOD)
-            .with_kind(SpanKind::Server)
-            .with_attributes([
-                KeyValue::new("rpc.system", "grpc"),
-                KeyValue::new("rpc.service", SERVICE),
-                KeyValue::new("rpc.method", "ShouldRateLimit"),
-            ])
-            .start_with_context(&self.tracer, &caller);
-        let context = caller.with_span(span);
-        let is_sampled = context.span().span_context().is_sampled();
-        is_sampled.then(|| Traced {
+        let builder = self.tracer.span_builder(METHOD).with_kind(SpanKind::Server);
+        let mut span = builder.start_with_context(&self.tracer, &caller);
+        if !span.span_context().is_sampled() {
+            return None;
+        }
+        span.set_attributes([
+            KeyValue::new("rpc.system", "grpc"),
+            KeyValue::new("rpc.service", SERVICE),
+            KeyValue::new("rpc.method", "ShouldRateLimit"),
+        ]);
+        Some(Traced {
             tracer: self.tracer.clone(),
-            context,
+            context: caller.with_span(span),
         })
     }
 

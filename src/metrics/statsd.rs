@@ -21,6 +21,7 @@ use cadence::MetricError;
 use cadence::MetricSink;
 use cadence::StatsdClient;
 use cadence::Timed;
+use regex::Regex;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing::warn;
@@ -28,7 +29,7 @@ use tracing::warn;
 use crate::metrics::Metrics;
 
 /// A statsd server, and how it is spoken to.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Statsd {
     /// `host:port`, looked up anew each time.
     pub address: String,
@@ -38,8 +39,21 @@ pub struct Statsd {
     pub interval: Duration,
     /// What every name carries besides.
     pub tags: BTreeMap<String, String>,
+    /// Names that are sent under others; the first that fits holds.
+    pub renames: Vec<Rename>,
     /// Whether tags stand behind the value, as dogstatsd has them, and not at the end of the name.
     pub dog: bool,
+}
+
+/// What a name becomes that a pattern fits.
+#[derive(Clone, Debug)]
+pub struct Rename {
+    /// The pattern.
+    pub pattern: Regex,
+    /// The new name, with `$1` for the first group of the pattern and so on.
+    pub name: String,
+    /// Further tags, whose values may have groups as well.
+    pub tags: Vec<(String, String)>,
 }
 
 /// How lines get to a server.
@@ -100,25 +114,21 @@ impl Statsd {
 
     fn send(&self, metrics: &Metrics, sent: &mut Sent) -> Result<(), MetricError> {
         let client = self.client()?;
-        let suffix = match self.dog {
-            true => String::new(),
-            false => self.suffix(),
-        };
         let counters = metrics.counters.by_path();
         for (path, count) in &counters {
             let before = sent.counters.get(path).copied().unwrap_or(0);
             // A series that ended and began again counts from 0.
             let more = count.checked_sub(before).unwrap_or(*count);
             if more > 0 {
-                let name = format!("{path}{suffix}");
+                let (name, tags) = self.named(path);
                 let mut line = client.count_with_tags(&name, more);
-                for (tag, value) in self.tags.iter().filter(|_| self.dog) {
+                for (tag, value) in &tags {
                     line = line.with_tag(tag, value);
                 }
                 line.try_send()?;
             }
         }
-        let name = format!("{RESPONSE_TIME}{suffix}");
+        let (name, tags) = self.named(RESPONSE_TIME);
         let steps: BTreeMap<u64, u64> = metrics.response_time.steps().collect();
         for (millis, count) in &steps {
             let more = count - sent.steps.get(millis).copied().unwrap_or(0);
@@ -128,7 +138,7 @@ impl Statsd {
                 if power > 0 {
                     line = line.with_sampling_rate(0.5_f64.powi(power.cast_signed()));
                 }
-                for (tag, value) in self.tags.iter().filter(|_| self.dog) {
+                for (tag, value) in &tags {
                     line = line.with_tag(tag, value);
                 }
                 line.try_send()?;
@@ -137,6 +147,32 @@ impl Statsd {
         client.flush()?;
         *sent = Sent { counters, steps };
         Ok(())
+    }
+
+    /// What a name is sent as, and the tags that stand behind the value.
+    fn named(&self, path: &str) -> (String, Vec<(String, String)>) {
+        let mut name = path.to_owned();
+        let mut tags: Vec<(String, String)> = self.tags.clone().into_iter().collect();
+        let mut renames = self.renames.iter();
+        let fitting = renames.find_map(|it| Some((it, it.pattern.captures(path)?)));
+        if let Some((rename, groups)) = fitting {
+            let expand = |text: &str| {
+                let mut expanded = String::new();
+                groups.expand(text, &mut expanded);
+                expanded
+            };
+            name = expand(&rename.name);
+            let more = rename.tags.iter();
+            tags.extend(more.map(|(tag, value)| (tag.clone(), expand(value))));
+        }
+        if self.dog {
+            return (name, tags);
+        }
+        let clean = |text: &str| text.replace(['.', ':', '|'], "_");
+        for (tag, value) in &tags {
+            name.push_str(&format!(".__{tag}={}", clean(value)));
+        }
+        (name, Vec::new())
     }
 
     fn client(&self) -> Result<StatsdClient, MetricError> {
@@ -161,14 +197,6 @@ impl Statsd {
             (std::net::SocketAddr::V4(it), true) => (it.ip().to_ipv6_mapped(), it.port()).into(),
             (address, _) => address,
         })
-    }
-
-    /// The tags as they end a name for plain statsd.
-    fn suffix(&self) -> String {
-        let clean = |text: &str| text.replace(['.', ':', '|'], "_");
-        let tags = self.tags.iter();
-        tags.map(|(tag, value)| format!(".__{tag}={}", clean(value)))
-            .collect()
     }
 }
 

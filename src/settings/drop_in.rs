@@ -66,6 +66,8 @@ pub fn apply(
 struct Environment {
     values: BTreeMap<&'static str, String>,
     faults: Vec<String>,
+    /// Of each mogrifier its name, and its pattern, name and tags.
+    mogrifiers: Vec<(String, [String; 3])>,
     /// The names that were looked at, which a test compares with the table.
     asked: RefCell<BTreeSet<&'static str>>,
 }
@@ -75,6 +77,7 @@ impl Environment {
         let mut environment = Self {
             values: BTreeMap::new(),
             faults: Vec::new(),
+            mogrifiers: Vec::new(),
             asked: RefCell::default(),
         };
         for variable in VARIABLES {
@@ -91,6 +94,11 @@ impl Environment {
             }
             environment.values.insert(variable.name, value);
         }
+        let mogrifiers = environment.values.get("USE_DOG_STATSD_MOGRIFIERS");
+        let mogrifiers = mogrifiers.iter().flat_map(|names| names.split(','));
+        environment.mogrifiers = mogrifiers
+            .map(|name| stats::mogrifier(name, lookup))
+            .collect();
         environment
     }
 

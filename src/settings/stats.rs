@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::ValueEnum;
 
+use crate::metrics::statsd::Rename;
 use crate::settings::duration;
 use crate::settings::xds::pair;
 
@@ -43,6 +44,10 @@ pub struct Stats {
         value_parser = pair
     )]
     pub statsd_tag: Vec<(String, String)>,
+
+    /// Names that dogstatsd gets under others, for drop-in mode.
+    #[arg(skip)]
+    pub renames: Vec<Rename>,
 }
 
 /// How a statsd server is spoken to.

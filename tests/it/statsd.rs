@@ -101,11 +101,23 @@ async fn dogstatsd_gets_tags_of_its_own_form() {
             ("STATSD_PORT", &address),
             ("STATS_FLUSH_INTERVAL", "50ms"),
             ("EXTRA_TAGS", "env:test"),
+            ("USE_DOG_STATSD_MOGRIFIERS", "hits"),
+            (
+                "DOG_STATSD_MOGRIFIER_HITS_PATTERN",
+                r"rate_limit\.(.+)\.(.+)\.within_limit$",
+            ),
+            ("DOG_STATSD_MOGRIFIER_HITS_NAME", "passed"),
+            ("DOG_STATSD_MOGRIFIER_HITS_TAGS", "domain:$1,key:$2"),
         ],
     );
-    service.rls().await.ask(hit()).await.unwrap();
-    let total = "ratelimit.service.rate_limit.shop.user.total_hits:1|c|#env:test";
-    received(&server, total);
+    let mut rls = service.rls().await;
+    for line in [
+        "ratelimit.service.rate_limit.shop.user.total_hits:1|c|#env:test",
+        "passed:1|c|#env:test,domain:shop,key:user",
+    ] {
+        rls.ask(hit()).await.unwrap();
+        received(&server, line);
+    }
 }
 
 #[tokio::test]

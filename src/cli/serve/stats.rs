@@ -31,6 +31,7 @@ pub(super) fn send(
         },
         interval: settings.statsd_interval,
         tags: settings.statsd_tag.iter().cloned().collect(),
+        renames: settings.renames.clone(),
         dog: settings.statsd_protocol == StatsdProtocol::Dog,
     };
     let metrics = Arc::clone(metrics);

@@ -1,5 +1,8 @@
 //! Where metrics go by the variables of envoyproxy/ratelimit.
 
+use regex::Regex;
+
+use crate::metrics::statsd::Rename;
 use crate::settings::Serve;
 use crate::settings::drop_in::Environment;
 use crate::settings::drop_in::go;
@@ -46,9 +49,53 @@ impl Environment {
         stats.statsd_addr = Some(format!("{}:{port}", self.text("STATSD_HOST")));
         stats.statsd_interval = self.duration("STATS_FLUSH_INTERVAL");
         stats.statsd_tag.extend(tags.unwrap_or_default());
-        if stats.statsd_interval.is_zero() {
+        if is_dog {
+            self.mogrifiers(serve);
+        }
+        if serve.stats.statsd_interval.is_zero() {
             let text = self.text("STATS_FLUSH_INTERVAL").to_owned();
             self.fault("STATS_FLUSH_INTERVAL", &text, "expected more than nothing");
         }
     }
+
+    fn mogrifiers(&mut self, serve: &mut Serve) {
+        self.set("USE_DOG_STATSD_MOGRIFIERS");
+        for (mogrifier, [pattern, name, tags]) in std::mem::take(&mut self.mogrifiers) {
+            let variable = |part: &str| format!("{MOGRIFIER}{mogrifier}_{part}");
+            if name.is_empty() {
+                self.fault(&variable("NAME"), "", "expected what names become");
+            }
+            let pairs = match tags.as_str() {
+                "" => Ok(Vec::new()),
+                tags => go::pairs(tags, ':'),
+            };
+            match (Regex::new(&pattern), pairs) {
+                (Ok(fits), Ok(tags)) if !pattern.is_empty() => serve.stats.renames.push(Rename {
+                    pattern: fits,
+                    name,
+                    tags,
+                }),
+                (_, Err(expected)) => {
+                    self.fault(&variable("TAGS"), &tags, format!("expected {expected}"));
+                }
+                (_, Ok(_)) => {
+                    let expected = "expected a regular expression";
+                    self.fault(&variable("PATTERN"), &pattern, expected);
+                }
+            }
+        }
+    }
 }
+
+/// A mogrifier's name as its variables have it, and what these say: pattern, name, tags.
+pub(super) fn mogrifier(
+    name: &str,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> (String, [String; 3]) {
+    let name = name.trim().to_ascii_uppercase();
+    let value = |part| lookup(&format!("{MOGRIFIER}{name}_{part}")).unwrap_or_default();
+    let values = ["PATTERN", "NAME", "TAGS"].map(value);
+    (name, values)
+}
+
+const MOGRIFIER: &str = "DOG_STATSD_MOGRIFIER_";

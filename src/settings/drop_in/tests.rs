@@ -1,12 +1,13 @@
 //! What environments mean.
 
+mod sinks;
+
 use clap::FromArgMatches;
 
 use super::*;
 use crate::settings::Command;
 use crate::settings::Settings;
 use crate::settings::redis::Redis;
-use crate::settings::stats::StatsdProtocol;
 use crate::settings::store::StoreAddress;
 use crate::store::redis::address::Login;
 
@@ -245,103 +246,6 @@ BACKEND_TYPE=memcache: memcached cannot count sliding windows: use redis"
 }
 
 #[test]
-fn metrics_go_to_statsd_unless_they_go_elsewhere_or_nowhere() {
-    for (values, is_served, expected) in [
-        (
-            &[][..],
-            false,
-            Some(("localhost:8125", StatsdProtocol::Tcp)),
-        ),
-        (&[("USE_STATSD", "false")], false, None),
-        (&[("USE_PROMETHEUS", "true")], true, None),
-        (
-            &[
-                ("USE_PROMETHEUS", "true"),
-                ("USE_STATSD", "true"),
-                ("STATSD_HOST", "a"),
-            ],
-            true,
-            Some(("a:8125", StatsdProtocol::Tcp)),
-        ),
-        (
-            &[("USE_DOG_STATSD", "true"), ("STATSD_PORT", "9")],
-            false,
-            Some(("localhost:9", StatsdProtocol::Dog)),
-        ),
-        (
-            &[("STATSD_PROTOCOL", "udp")],
-            false,
-            Some(("localhost:8125", StatsdProtocol::Udp)),
-        ),
-        (
-            &[("USE_PROMETHEUS", "true"), ("DISABLE_STATS", "true")],
-            false,
-            None,
-        ),
-    ] {
-        let serve = applied(&[&REDIS, values].concat()).unwrap();
-        let stats = serve.stats;
-        let server = stats.statsd_addr.as_deref();
-        let found = server.map(|server| (server, stats.statsd_protocol));
-        assert_eq!(
-            (serve.has_metrics, found),
-            (is_served, expected),
-            "{values:?}"
-        );
-    }
-}
-
-#[test]
-fn spans_go_where_opentelemetry_says() {
-    for (values, expected) in [
-        (&[][..], "http://localhost:4318/v1/traces"),
-        (
-            &[("TRACING_EXPORTER_PROTOCOL", "grpc")],
-            "http://localhost:4317",
-        ),
-        (
-            &[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://a:1/b/")],
-            "https://a:1/b/v1/traces",
-        ),
-        (
-            &[
-                ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:1"),
-                ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://b:2/t"),
-            ],
-            "http://b:2/t",
-        ),
-    ] {
-        let serve = applied(&[&REDIS[..], &[("TRACING_ENABLED", "t")], values].concat());
-        assert_eq!(serve.unwrap().tracing.url().as_deref(), Some(expected));
-        let serve = applied(&[&REDIS, values].concat());
-        assert_eq!(serve.unwrap().tracing.url(), None, "nobody asked for it");
-    }
-    let tracing = applied(&[
-        ("TRACING_ENABLED", "true"),
-        ("TRACING_SAMPLING_RATE", "0.6"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "250"),
-    ]);
-    let tracing = tracing.unwrap().tracing;
-    assert_eq!(
-        (tracing.trace_ratio, tracing.trace_service.as_str()),
-        (0.6, "RateLimit")
-    );
-    assert_eq!(tracing.otlp_timeout, Duration::from_millis(250));
-    let faults = applied(&[
-        ("TRACING_ENABLED", "true"),
-        ("TRACING_EXPORTER_PROTOCOL", "udp"),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "secret"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip"),
-    ]);
-    assert_eq!(
-        faults.unwrap_err().to_string(),
-        "TRACING_EXPORTER_PROTOCOL=udp: expected http or grpc
-OTEL_EXPORTER_OTLP_HEADERS=…: expected headers such as name=value,other=value
-OTEL_EXPORTER_OTLP_COMPRESSION=zip: expected gzip or none"
-    );
-}
-
-#[test]
 fn a_secret_is_not_repeated_in_a_fault() {
     let faults = applied(&[
         ("REDIS_SOCKET_TYPE", "tcp"),
@@ -385,6 +289,7 @@ fn a_variable_is_read_just_when_the_table_says_that_it_is_honoured() {
             ("CONFIG_GRPC_XDS_SERVER_USE_TLS", "true"),
             ("REDIS_PERSECOND", "true"),
             ("TRACING_ENABLED", "true"),
+            ("USE_DOG_STATSD", "true"),
         ];
         let values = [&REDIS[..], &values].concat();
         let mut environment = Environment::read(&|name| value(&values, name));

@@ -210,7 +210,7 @@ pub const VARIABLES: &[Variable] = variables! {
     PROMETHEUS_RESPONSE_TIME_AS_MILLISECONDS Bool "false" NoEffect "seconds are seconds";
     USE_STATSD Bool "true" Honoured "beside Prometheus or dogstatsd only when it is set";
     USE_DOG_STATSD Bool "false" Honoured "";
-    USE_DOG_STATSD_MOGRIFIERS Text "" NoEffect "names and tags are sent as they are";
+    USE_DOG_STATSD_MOGRIFIERS Text "" Honoured "with `DOG_STATSD_MOGRIFIER_<NAME>_PATTERN`, `_NAME` and `_TAGS` of each";
     STATSD_HOST Text "localhost" Honoured "";
     STATSD_PORT Number "8125" Honoured "";
     STATSD_PROTOCOL Text "tcp" Honoured "";
