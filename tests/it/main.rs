@@ -5,6 +5,7 @@
 )]
 
 mod answers;
+mod bad_input;
 mod batch;
 mod cli;
 mod crd;
