@@ -25,6 +25,9 @@ use crate::pod::container::Container;
 use crate::support::ads::Ads;
 use crate::support::certificates::Authority;
 use crate::support::certificates::Secret;
+use crate::support::collector::Collector;
+use crate::support::collector::Protocol;
+use crate::support::collector::Span;
 use crate::support::eventually;
 use crate::support::http::Answer;
 use crate::support::http::Call;
@@ -49,6 +52,7 @@ fn the_deployment_of_envoy_gateway_works_with_nothing_but_the_program_exchanged(
     scenarios::pass(&pod, &envoy);
     pod.goes_on_without_redis();
     pod.drains(&envoy);
+    pod.was_traced();
 }
 
 /// The pod with what it needs around it.
@@ -56,6 +60,7 @@ fn the_deployment_of_envoy_gateway_works_with_nothing_but_the_program_exchanged(
 struct Pod {
     container: Container,
     ads: Ads,
+    collector: Collector,
     redis: Redis,
     envoy_certificates: Secret,
     _certificates: [Secret; 2],
@@ -67,7 +72,12 @@ impl Pod {
         let folder = TempDir::new().unwrap();
         let hosts = folder.path().join("hosts");
         // What the cluster's DNS would say.
-        let names = ["envoy-gateway", "redis.redis-system.svc", SERVICE];
+        let names = [
+            "envoy-gateway",
+            "otel-collector.monitoring",
+            "redis.redis-system.svc",
+            SERVICE,
+        ];
         namespaces::name_loopback(&hosts, &names);
         let redis = Redis::start()?;
         let authority = Authority::rsa();
@@ -80,10 +90,13 @@ impl Pod {
         let of_both = authority.issue(&["*.envoy-gateway-system"]);
         let certificates = Secret::new(&authority, &of_both);
         let ads = Ads::start_at(([127, 0, 0, 1], 18_001).into(), Some(&of_server));
+        let collector = ([127, 0, 0, 1], 4_318).into();
+        let collector = Collector::start_at(collector, Protocol::Http, None);
         let url = format!("redis.redis-system.svc:{}", redis.address().port());
         Some(Self {
             container: Container::start(&hosts, &certificates, &url),
             ads,
+            collector,
             redis,
             envoy_certificates: Secret::new(&authority, &of_both),
             _certificates: [of_server, certificates],
@@ -196,6 +209,22 @@ impl Pod {
         assert!(begin.elapsed().as_secs() >= 5, "GOAWAY came early");
         let goaways = envoy.stat("cluster.ratelimit_cluster.upstream_cx_close_notify");
         assert_eq!(goaways, 1);
+    }
+
+    /// What Envoy asked has spans, under the pod's name; some are lost where more come than are kept.
+    #[track_caller]
+    fn was_traced(&self) {
+        let spans = self.collector.spans();
+        let named = |it: &&Span| it.resource["service.instance.id"].starts_with("envoy-ratelimit-");
+        let decisions = spans.iter().filter(named);
+        for verdict in ["true", "false"] {
+            let is_it = |it: &Span| {
+                it.attributes
+                    .get("over_limit")
+                    .is_some_and(|it| it == verdict)
+            };
+            assert!(decisions.clone().any(is_it), "{} spans", spans.len());
+        }
     }
 
     #[track_caller]

@@ -57,9 +57,9 @@ impl Container {
     }
 }
 
-/// What Envoy Gateway sets, whole, with metrics on and without TLS to Redis and traces, which is its
-/// default.
-const ENVIRONMENT: [&str; 24] = [
+/// What Envoy Gateway sets, whole, with metrics on, without TLS to Redis, which is its default, and with
+/// traces.
+const ENVIRONMENT: [&str; 30] = [
     "RUNTIME_ROOT=/data",
     "RUNTIME_SUBDIRECTORY=ratelimit",
     "RUNTIME_IGNOREDOTFILES=true",
@@ -82,6 +82,12 @@ const ENVIRONMENT: [&str; 24] = [
     "USE_PROMETHEUS=true",
     "PROMETHEUS_ADDR=:19001",
     "PROMETHEUS_MAPPER_YAML=/etc/statsd-exporter/conf.yaml",
+    "TRACING_ENABLED=true",
+    "TRACING_SERVICE_NAME=envoy-ratelimit",
+    "TRACING_SERVICE_NAMESPACE=envoy-gateway-system",
+    "TRACING_SERVICE_INSTANCE_ID=envoy-ratelimit-5d8f7c9b6d-abcde",
+    "TRACING_SAMPLING_RATE=1.0",
+    "OTEL_EXPORTER_OTLP_ENDPOINT=http://otel-collector.monitoring:4318",
     // Of the image, and of every pod.
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOSTNAME=envoy-ratelimit-5d8f7c9b6d-abcde",

@@ -53,6 +53,7 @@ fn each_selector(http: SocketAddr) {
     let acme = |call: Call| call.header("x-user-org", "acme");
     limited(http, &acme(one(to("headers"))), 3, THREE);
     free(http, &one(to("headers")), 4);
+    free(http, &acme(to("headers")), 4);
 
     limited(http, &to("methods").method("POST"), 3, THREE);
     refused(http, &to("methods").method("DELETE"));
@@ -192,6 +193,7 @@ fn metrics() {
             "masked_remote_address_invert_192_0_2_0/24",
         ),
         ("over_limit", "headers", "rule-0-match-0_rule-0-match-0"),
+        ("over_limit", "jwt", "rule-0-match-0_rule-0-match-0"),
         // Of what is only told apart, the value is no label.
         ("over_limit", "users", "rule-0-match-0"),
         ("within_limit", "methods", "rule-0-method_rule-0-method"),
