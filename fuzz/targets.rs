@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::discovery::v3::DiscoveryResponse;
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitRequest;
 use prost::Message;
 use slidegate::document::Fault;
@@ -11,14 +13,19 @@ use slidegate::limiter::Limiter;
 use slidegate::limiter::Options;
 use slidegate::limiter::clock::SystemClock;
 use slidegate::metrics::Metrics;
+use slidegate::rule::Domain;
 use slidegate::rule::document;
 use slidegate::rule::tree::RuleSet;
 use slidegate::server::answer::Additions;
 use slidegate::server::rls::Rls;
+use slidegate::settings::Command;
 use slidegate::settings::Settings;
+use slidegate::settings::drop_in;
 use slidegate::source::documents::Documents;
 use slidegate::source::documents::Form;
 use slidegate::source::file::File;
+use slidegate::source::xds::judge::Judge;
+use slidegate::source::xds::session::Session;
 use slidegate::store::memory::MemoryStore;
 
 /// Rules in YAML: what can be read is written so that it reads the same, and a request finds its way.
@@ -33,6 +40,11 @@ pub(crate) fn rules(input: &[u8]) {
     let again = document::read(&Arc::from("w"), &written, &mut faults);
     assert!(faults.is_empty(), "{written}\n{faults:?}");
     assert_eq!(again, domains, "{written}");
+    find(domains);
+}
+
+/// Has a request find its way to every rule.
+fn find(domains: Vec<Domain>) {
     let rules = RuleSet::new(domains);
     for rule in rules.rules() {
         let tree = rules.domain(&rule.domain).expect("the rule is of a domain");
@@ -102,14 +114,67 @@ fn service() -> Rls {
     )
 }
 
-/// The words of a command line, parted by line feeds; the environment is read the same way.
+/// The bytes of what an xDS server pushes, after half of it: what can be used applies, what cannot is
+/// named, and the same again is nothing new.
+pub(crate) fn push(input: &[u8]) {
+    let Ok(response) = DiscoveryResponse::decode(input) else {
+        return;
+    };
+    let (mut judge, mut session) = (Judge::default(), Session::new(Node::default()));
+    session.open();
+    judge.judge(&response.resources[..response.resources.len() / 2]);
+    let judgement = judge.judge(&response.resources);
+    let again = judge.judge(&response.resources);
+    assert!(again.is_repeated && again.domains.is_none());
+    assert_eq!(again.refusal, judgement.refusal);
+    let is_named = judgement.refusal.is_some();
+    let reply = session.answer(&response, judgement.fingerprint, judgement.refusal);
+    assert_eq!(reply.request.error_detail.is_some(), is_named);
+    match judgement.domains {
+        Some(domains) => find(domains),
+        None => assert!(is_named || judgement.is_repeated),
+    }
+}
+
+/// The words of a command line, parted by line feeds (variables of our own are read the same way);
+/// lines such as `A=b` are variables of envoyproxy/ratelimit. What is refused is named without passwords.
 pub(crate) fn environment(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    let words = ["slidegate", "serve"].into_iter().chain(text.lines());
+    let is_variable =
+        |line: &&str| line.starts_with(|c: char| c.is_ascii_uppercase()) && line.contains('=');
+    let (variables, words): (Vec<_>, Vec<_>) = text.lines().partition(is_variable);
+    let words = ["slidegate", "serve"].into_iter().chain(words);
     let read = Settings::read(words.map(Into::into));
-    // Only the message is looked at: it must not fail to be made.
-    drop(read.map_err(|error| error.to_string()));
+    let faults = match read.map(|settings| settings.command) {
+        Ok(Command::Serve(mut serve)) => {
+            let lookup = |name: &str| {
+                let value = |line: &&str| {
+                    line.strip_prefix(name)?
+                        .strip_prefix('=')
+                        .map(str::to_owned)
+                };
+                variables.iter().find_map(value)
+            };
+            let applied = drop_in::apply(&mut serve, &|_| false, &lookup);
+            applied.map_err(|error| error.to_string())
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    };
+    let is_secret = |line: &&&str| line.contains("AUTH=");
+    let secrets = variables
+        .iter()
+        .filter(is_secret)
+        .filter_map(|it| it.split_once('='));
+    for (_, secret) in secrets.filter(|(_, secret)| secret.len() > LONG) {
+        let told = variables.iter().filter(|it| it.contains(secret)).count();
+        let is_told = faults.as_ref().is_err_and(|it| it.contains(secret));
+        assert!(told > 1 || !is_told, "{faults:?}");
+    }
 }
+
+/// A shorter secret may stand in any message.
+const LONG: usize = 8;
 
 const RULES: &str = "\
 domain: demo

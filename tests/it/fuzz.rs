@@ -2,14 +2,18 @@
 //!
 //! `FUZZ_INPUTS` says how many inputs each target gets, in place of a number that takes seconds.
 
+#[path = "../../fuzz/log.rs"]
+mod log;
 #[path = "../../fuzz/targets.rs"]
 mod targets;
 
 use std::env;
 use std::fs;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
 use crate::support::in_project;
+use crate::support::redis::Redis;
 use crate::tidy::files_below;
 
 #[test]
@@ -48,8 +52,22 @@ fn settings_are_read_or_refused() {
     run(targets::environment, &files("fuzz/seeds/environment", ""));
 }
 
+#[test]
+fn pushes_apply_as_far_as_they_can_and_the_rest_is_named() {
+    run(targets::push, &files("fuzz/seeds/push", ""));
+}
+
+#[test]
+fn what_stands_under_a_key_is_counted_or_refused_by_name() {
+    let Some(redis) = Redis::start() else {
+        return;
+    };
+    let mut bench = log::Bench::over(&redis.url());
+    run(|input| bench.log(input), &files("fuzz/seeds/log", ""));
+}
+
 /// Calls a target with every seed as it is, then with changed ones.
-fn run(target: fn(&[u8]), seeds: &[Vec<u8>]) {
+fn run(mut target: impl FnMut(&[u8]), seeds: &[Vec<u8>]) {
     assert!(!seeds.is_empty(), "no seeds");
     let n_inputs =
         env::var_os("FUZZ_INPUTS").map_or(INPUTS, |text| text.to_str().unwrap().parse().unwrap());
@@ -59,7 +77,7 @@ fn run(target: fn(&[u8]), seeds: &[Vec<u8>]) {
     let mut random = fastrand::Rng::with_seed(n_inputs);
     for _ in 0..n_inputs {
         let input = changed(seeds, &mut random);
-        let outcome = std::panic::catch_unwind(|| target(&input));
+        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| target(&input)));
         assert!(outcome.is_ok(), "{:?}", String::from_utf8_lossy(&input));
     }
 }

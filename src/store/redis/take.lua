@@ -35,7 +35,7 @@ local MISFIT, FIT, UNDECIDED = 0, 1, 2
 local ALONE, TOGETHER = 1, 2
 local PLAIN, WITH_BUCKET = 1, 2
 local HEADER, BUCKET, ENTRY, MAX_ENTRIES, MAX_HITS = 16, 15, 12, 130, 1099511627775
-local SUB_BUCKETS, MAX_AHEAD, MAX_WAIT = 64, 1000000, 315360000000000
+local SUB_BUCKETS, MAX_AHEAD, MAX_WAIT, MAX_USED = 64, 1000000, 315360000000000, 8589934592
 
 local now = tonumber(ARGV[1])
 if not now then
@@ -51,6 +51,18 @@ local function pack(last, count)
   return struct.pack('<I7I5', last, count)
 end
 
+local function refuse(why)
+  error('cannot unpack a log ' .. why, 0)
+end
+
+-- A log whose total can be that of the entries that still count.
+local function added_up(log)
+  if log.total < log.tail or (log.first > log.n and log.total > 0) then
+    refuse('whose total is not that of its entries')
+  end
+  return log
+end
+
 -- The log under a key as it stands there, if there is one.
 local function read(key)
   local packed = redis.call('GET', key)
@@ -64,13 +76,10 @@ local function read(key)
   end
   log.n = (#packed - log.head) / ENTRY
   if form ~= PLAIN and form ~= WITH_BUCKET or log.n < 1 or log.n % 1 ~= 0 then
-    error('cannot unpack a log of another version', 0)
+    refuse('of another version')
   end
   log.newest, log.tail = entry(log, log.n)
-  if log.tail > total then
-    error('cannot unpack a log whose total is below its parts', 0)
-  end
-  return log
+  return added_up(log)
 end
 
 -- The log under a key: entries from `first` to `n` count, the earlier ones have left the window.
@@ -87,6 +96,9 @@ local function settled(key, take)
     log.used = 0
     if log.form == WITH_BUCKET then
       local used, at = struct.unpack('<dI7', log.packed, HEADER + 1)
+      if not (used >= 0 and used <= MAX_USED) then
+        refuse('whose bucket holds no number of hits')
+      end
       log.used = math.max(used - math.max(now - (at - ahead), 0) * take.limit / take.window, 0)
     end
   end
@@ -104,15 +116,18 @@ local function settled(key, take)
   while log.first <= log.n do
     local last, count = entry(log, log.first)
     if last + take.window > now then
+      if last > log.newest then
+        refuse('whose entries have no order')
+      end
       break
     end
     log.total = log.total - count
     log.first = log.first + 1
   end
   if log.first > log.n then
-    log.newest = nil
+    log.newest, log.tail = nil, 0
   end
-  return log
+  return added_up(log)
 end
 
 -- Joins the two neighbours of one sub-bucket that are the smallest together.
@@ -330,7 +345,9 @@ local function give_back(key, operation)
     hits = hits - taken
     log.total = log.total - taken
     after[#after + 1] = pack(last, count - taken)
+    log.tail = count - taken
   end
+  added_up(log)
   log.packed = struct.pack('<I1c8I7', log.form, log.id, log.total)
     .. string.sub(log.packed, HEADER + 1, before) .. table.concat(after)
   redis.call('SET', key, log.packed, 'KEEPTTL')
@@ -347,6 +364,7 @@ local function reset(key, operation)
   while log.first <= log.n do
     local last, count = entry(log, log.first)
     if last > now then
+      added_up(log)
       write(key, log, { window = window })
       return
     end

@@ -1,0 +1,7 @@
+//! `cargo fuzz run push`
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| targets::push(input));
