@@ -167,9 +167,10 @@ pub(crate) fn environment(input: &[u8]) {
         .filter(is_secret)
         .filter_map(|it| it.split_once('='));
     for (_, secret) in secrets.filter(|(_, secret)| secret.len() > LONG) {
-        let told = variables.iter().filter(|it| it.contains(secret)).count();
+        // What stands elsewhere too is no secret.
+        let is_one = text.matches(secret).count() == 1;
         let is_told = faults.as_ref().is_err_and(|it| it.contains(secret));
-        assert!(told > 1 || !is_told, "{faults:?}");
+        assert!(!(is_one && is_told), "{faults:?}");
     }
 }
 

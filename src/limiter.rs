@@ -1,5 +1,6 @@
 //! A request becomes a verdict; the one place that reads the clock.
 
+mod census;
 mod circuit;
 pub mod clock;
 mod cost;
@@ -198,9 +199,10 @@ impl Limiter {
         store_metrics: StoreMetrics,
     ) -> Self {
         let now = clock.now().steady;
+        store_metrics.answers_since.set(now.0 as f64 / 1e6);
         let choice = Choice {
             default: OnStoreFailure::Error,
-            replicas: NonZeroU32::MIN,
+            replicas: Some(NonZeroU32::MIN),
         };
         Self {
             store,
@@ -342,6 +344,12 @@ impl Limiter {
             Err(why) => {
                 let metrics = &self.store_metrics;
                 self.circuit.failed(why, patience, now.steady, metrics);
+                if let Undecided::Store(StoreError::Uncountable(reason)) = why {
+                    let rules = || plan.meanings.iter().filter_map(Meaning::limited);
+                    let rules: Vec<_> = rules().map(|it| it.label).collect();
+                    let rules = rules.join(", ");
+                    self.circuit.complain_of_key(reason, &rules, now.steady);
+                }
             }
         }
         taken
@@ -364,9 +372,6 @@ impl Limiter {
             Err(_) => Undecided::Late,
         };
         self.store_metrics.errors.increment(1);
-        if let Undecided::Store(StoreError::Uncountable(reason)) = &why {
-            self.circuit.complain_of_key(reason, now.steady);
-        }
         Err(why)
     }
 

@@ -86,6 +86,8 @@ pub struct FallbackMetrics {
     pub booked: Counter,
     /// Hits that the store may never have learned of.
     pub lost: Counter,
+    /// How many replicas each count a part of a limit alone.
+    pub replicas: Gauge,
 }
 
 /// How often the store need not be asked, and what for.
@@ -251,6 +253,7 @@ impl Metrics {
             local: requests("local"),
             booked: hits("booked"),
             lost: hits("lost"),
+            replicas: self.gauge(REPLICAS, &[]),
         }
     }
 
@@ -366,6 +369,7 @@ const LEDGER_ANSWERS: &str = "slidegate_ledger_answers_total";
 const LEDGER_EVICTIONS: &str = "slidegate_ledger_evictions_total";
 const LEDGER_GIVEN_BACK: &str = "slidegate_ledger_given_back_total";
 const LEDGER_TAKES: &str = "slidegate_ledger_takes_total";
+const REPLICAS: &str = "slidegate_replicas";
 const REQUESTS: &str = "slidegate_requests_total";
 const REQUEST_ERRORS: &str = "slidegate_request_errors_total";
 const RULE_VERDICTS: &str = "slidegate_rule_verdicts_total";
@@ -436,7 +440,11 @@ const COUNTERS: [(&str, &str); 13] = [
     (STORE_ERRORS, "Commands to the store that failed."),
 ];
 
-const GAUGES: [(&str, &str); 7] = [
+const GAUGES: [(&str, &str); 8] = [
+    (
+        REPLICAS,
+        "How many replicas share the limits that each counts on its own while the store does not answer.",
+    ),
     (
         STORE_SINCE,
         "Since when slidegate_store_connected is what it is, since the Unix epoch.",

@@ -165,14 +165,10 @@ pub struct Serve {
     )]
     pub on_store_failure: OnStoreFailure,
 
-    /// How many replicas share the limits that each counts on its own in the meantime
-    #[arg(
-        long,
-        env = "SLIDEGATE_REPLICAS",
-        value_name = "COUNT",
-        default_value = "1"
-    )]
-    pub replicas: NonZeroU32,
+    /// How many replicas share the limits that each counts on its own in the meantime; as many as
+    /// made themselves known in the store unless given
+    #[arg(long, env = "SLIDEGATE_REPLICAS", value_name = "COUNT")]
+    pub replicas: Option<NonZeroU32>,
 
     /// How hits are counted unless a rule says otherwise
     #[arg(

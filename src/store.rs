@@ -44,6 +44,26 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
         window: Window,
         now: Now,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Makes known under a key of its own whether a replica is there, and says how many are. A store
+    /// in a process has the one.
+    fn attend<'a>(
+        &'a self,
+        _key: &'a [u8],
+        _replica: &'a str,
+        _presence: Presence,
+    ) -> BoxFuture<'a, Result<u32, StoreError>> {
+        Box::pin(std::future::ready(Ok(1)))
+    }
+}
+
+/// Whether a replica is there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Presence {
+    /// It goes.
+    Gone,
+    /// It is there.
+    Here,
 }
 
 /// The hits of one request on one key, with the limit that holds for them.
@@ -161,6 +181,22 @@ pub enum StoreError {
     /// The store refused, or the connection broke.
     #[error("the store failed")]
     Failed(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
+
+/// An error with its causes, on one line.
+pub fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let why = error.to_string();
+        // Some errors tell what caused them themselves.
+        if !text.ends_with(&why) {
+            text.push_str(": ");
+            text.push_str(&why);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 impl StoreError {

@@ -14,6 +14,7 @@ use tracing::warn;
 use crate::algorithm::Timestamp;
 use crate::limiter::Undecided;
 use crate::metrics::StoreMetrics;
+use crate::store;
 use crate::store::StoreError;
 
 /// Opens after [`ENOUGH`] failures without a success between them, and closes when a probe passes.
@@ -96,19 +97,20 @@ impl Circuit {
         if opens || self.is_open() && now.since(said_at) >= AGAIN {
             self.said_at.store(now.0, Ordering::Relaxed);
             warn!(
-                reason = reason(why),
+                reason = store::in_full(why),
                 "the store does not answer: every rule's choice for that holds"
             );
         }
     }
 
     /// Says, once a minute at most, that a key holds what is no counter.
-    pub(super) fn complain_of_key(&self, reason: &str, now: Timestamp) {
+    pub(super) fn complain_of_key(&self, reason: &str, rules: &str, now: Timestamp) {
         let said_at = Timestamp(self.key_said_at.load(Ordering::Relaxed));
         if now.since(said_at) >= AGAIN {
             self.key_said_at.store(now.0, Ordering::Relaxed);
             warn!(
                 reason,
+                rules,
                 "a key of ours holds what cannot be counted: its rule's choice holds until it is deleted"
             );
         }
@@ -145,22 +147,6 @@ impl Circuit {
             () = self.changed.notified() => {}
         }
     }
-}
-
-/// A failure with its causes, on one line.
-fn reason(why: &Undecided) -> String {
-    let mut text = why.to_string();
-    let mut cause = std::error::Error::source(why);
-    while let Some(error) = cause {
-        let why = error.to_string();
-        // Some errors tell what caused them themselves.
-        if !text.ends_with(&why) {
-            text.push_str(": ");
-            text.push_str(&why);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// How many failures in a row open the circuit.

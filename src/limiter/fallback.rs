@@ -16,6 +16,7 @@ use crate::algorithm::Timestamp;
 use crate::algorithm::sliding::Log;
 use crate::algorithm::sliding::Quota;
 use crate::limiter::Undecided;
+use crate::limiter::census::Census;
 use crate::limiter::plan::Meaning;
 use crate::limiter::plan::Plan;
 use crate::metrics::FallbackMetrics;
@@ -33,14 +34,16 @@ use crate::store::memory::MemoryStore;
 pub struct Choice {
     /// What becomes of hits.
     pub default: OnStoreFailure,
-    /// How many processes share a limit that each counts on its own.
-    pub replicas: NonZeroU32,
+    /// How many processes share a limit that each counts on its own; as many as the store knows of
+    /// unless that is set.
+    pub replicas: Option<NonZeroU32>,
 }
 
 /// Decides in the store's place, and remembers what the store has to be told later.
 #[derive(Debug)]
 pub(super) struct Fallback {
-    choice: Choice,
+    default: OnStoreFailure,
+    census: Census,
     alone: MemoryStore,
     owed: Mutex<HashMap<Vec<u8>, Owed, RandomState>>,
     metrics: FallbackMetrics,
@@ -56,11 +59,17 @@ struct Owed {
 impl Fallback {
     pub(super) fn new(choice: Choice, metrics: FallbackMetrics) -> Self {
         Self {
-            choice,
+            default: choice.default,
+            census: Census::new(choice.replicas, metrics.replicas.clone()),
             alone: MemoryStore::default(),
             owed: Mutex::default(),
             metrics,
         }
+    }
+
+    /// How many replicas share the limits.
+    pub(super) fn census(&self) -> &Census {
+        &self.census
     }
 
     /// Decides the takes of a request that the store did not, or fails with `why`.
@@ -106,7 +115,7 @@ impl Fallback {
         let mut choices = vec![OnStoreFailure::Allow; plan.takes.len()];
         for meaning in &plan.meanings {
             if let Meaning::Limited(limited) = meaning {
-                let choice = limited.on_store_failure.unwrap_or(self.choice.default);
+                let choice = limited.on_store_failure.unwrap_or(self.default);
                 let strictest = &mut choices[limited.take];
                 if severity(choice) > severity(*strictest) {
                     *strictest = choice;
@@ -118,7 +127,7 @@ impl Fallback {
 
     /// The take as it is counted in this process, if it is.
     fn alone(&self, (take, choice): (&Take, &OnStoreFailure)) -> Option<Take> {
-        let replicas = self.choice.replicas.get();
+        let replicas = self.census.replicas();
         let (limit, burst) = match choice {
             OnStoreFailure::Local => (take.limit / replicas, take.burst / replicas),
             // With the others, so that these are spared what the request does not get.

@@ -24,7 +24,12 @@ impl Limiter {
         stop.run_until_cancelled(watch).await;
         // What is still owed when the process ends is told if it can be.
         let now = self.clock.now();
-        if !self.circuit.is_open() && self.fallback.book(&*self.store, now).await.is_err() {
+        if self.circuit.is_open() {
+            return;
+        }
+        let key = self.key_of_replicas();
+        self.fallback.census().leave(&*self.store, &key).await;
+        if self.fallback.book(&*self.store, now).await.is_err() {
             self.store_metrics.errors.increment(1);
         }
     }
@@ -38,10 +43,19 @@ impl Limiter {
             Err(why) => Err(why),
         };
         match booked {
-            Ok(_) => self.circuit.close(now.steady, metrics),
+            Ok(_) => {
+                let key = self.key_of_replicas();
+                let census = self.fallback.census();
+                census.attend(&*self.store, &key, now.steady).await;
+                self.circuit.close(now.steady, metrics);
+            }
             Err(why) => self.circuit.failed(&why, patience, now.steady, metrics),
         }
         self.fallback.sweep(now.steady);
+    }
+
+    fn key_of_replicas(&self) -> Vec<u8> {
+        format!("{}{REPLICAS}", self.options.key_prefix).into_bytes()
     }
 
     /// A write to a key of the service's own, counted as requests are.
@@ -67,3 +81,5 @@ impl Limiter {
 
 /// The path of the key that probes write to.
 const PROBE: &str = "slidegate_probe";
+/// The key under which replicas make themselves known.
+const REPLICAS: &str = "slidegate:replicas";

@@ -1,6 +1,7 @@
 //! The Redis store: one round trip a request to each server that has some of its keys.
 
 pub mod address;
+mod attendance;
 mod batch;
 mod complaint;
 pub mod connect;
@@ -27,12 +28,14 @@ use crate::store::Answer;
 use crate::store::BoxFuture;
 use crate::store::GiveBack;
 use crate::store::Now;
+use crate::store::Presence;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Take;
 use crate::store::parts;
 use crate::store::parts::Places;
 use crate::store::redis::address::Address;
+use crate::store::redis::attendance::Attendance;
 use crate::store::redis::batch::Batches;
 use crate::store::redis::connect::Servers;
 use crate::store::redis::script::Call;
@@ -44,6 +47,7 @@ use crate::store::redis::topology::Link;
 pub struct RedisStore {
     link: Arc<Link>,
     batches: Arc<Batches>,
+    attendance: Attendance,
     expiry: Expiry,
     clock: Clock,
 }
@@ -77,6 +81,7 @@ impl RedisStore {
             batches: Arc::clone(&batches),
         };
         let store = Self {
+            attendance: Attendance::new(Arc::clone(&link)),
             link,
             batches,
             expiry: Expiry::default(),
@@ -211,6 +216,15 @@ impl Store for RedisStore {
             self.batches.execute(lane, call, self.time(now)).await?;
             Ok(())
         })
+    }
+
+    fn attend<'a>(
+        &'a self,
+        key: &'a [u8],
+        replica: &'a str,
+        presence: Presence,
+    ) -> BoxFuture<'a, Result<u32, StoreError>> {
+        Box::pin(self.attendance.attend(key, replica, presence))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::store::Answer;
 use crate::store::BoxFuture;
 use crate::store::GiveBack;
 use crate::store::Now;
+use crate::store::Presence;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Take;
@@ -87,5 +88,14 @@ impl Store for SplitStore {
         now: Now,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         self.store(window.seconds() == 1).reset(key, window, now)
+    }
+
+    fn attend<'a>(
+        &'a self,
+        key: &'a [u8],
+        replica: &'a str,
+        presence: Presence,
+    ) -> BoxFuture<'a, Result<u32, StoreError>> {
+        self.others.attend(key, replica, presence)
     }
 }

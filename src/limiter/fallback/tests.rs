@@ -182,7 +182,7 @@ impl World {
             metrics,
             store_metrics,
         );
-        let replicas = NonZeroU32::new(replicas).unwrap();
+        let replicas = NonZeroU32::new(replicas);
         let limiter = limiter.falling_back(Choice { default, replicas });
         let named = OnStoreFailure::NAMES.map(|(name, choice)| (name, Some(choice), None, false));
         let others = [

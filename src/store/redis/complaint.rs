@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::store;
+
 /// What was said last, and when.
 #[derive(Debug, Default)]
 pub(super) struct Complaints(Option<(String, Instant)>);
@@ -12,17 +14,7 @@ pub(super) struct Complaints(Option<(String, Instant)>);
 impl Complaints {
     /// Says an error with its causes, unless that was said a short while ago.
     pub(super) fn say(&mut self, error: &dyn Error, say: impl FnOnce(&str)) {
-        let mut reason = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let text = error.to_string();
-            // Some errors tell what caused them themselves.
-            if !reason.ends_with(&text) {
-                reason.push_str(": ");
-                reason.push_str(&text);
-            }
-            cause = error.source();
-        }
+        let reason = store::in_full(error);
         let is_known = |(known, at): &(String, Instant)| *known == reason && at.elapsed() < AGAIN;
         if self.0.as_ref().is_some_and(is_known) {
             return;

@@ -191,7 +191,8 @@ async fn in_time<T>(work: impl Future<Output = Result<T, Unconnected>>) -> Resul
     done.unwrap_or(Err(Unconnected::Late))
 }
 
-/// How long a server may take to let somebody in, and to answer a question.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a server may take to let somebody in, and to answer a question. One that takes longer is
+/// of no use to requests, and its connection may be one that a firewall has forgotten.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How long a request holds its place among those that wait, whatever its caller grants.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);

@@ -6,6 +6,7 @@ use ::redis::Value;
 use ::redis::aio::MultiplexedConnection;
 use tokio::task::JoinSet;
 
+use crate::store;
 use crate::store::redis::address::Endpoint;
 use crate::store::redis::address::Layout;
 use crate::store::redis::connect::Servers;
@@ -74,7 +75,7 @@ impl Discovery {
                 }
                 Err(error) => {
                     self.open = None;
-                    reasons.push(format!("{asked}: {}", with_cause(&error)));
+                    reasons.push(format!("{asked}: {}", store::in_full(&error)));
                 }
             }
         }
@@ -141,11 +142,4 @@ async fn ranges(
         return Err(Unconnected::Unfit("no slot has a node".to_owned()));
     }
     Ok(Found::Ranges(ranges))
-}
-
-fn with_cause(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }

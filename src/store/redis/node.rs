@@ -223,5 +223,5 @@ async fn warn_of_eviction(connection: &mut MultiplexedConnection, endpoint: &End
 }
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(25);
-const LAST_BACKOFF: Duration = Duration::from_millis(400);
-const PING_INTERVAL: Duration = Duration::from_secs(1);
+const LAST_BACKOFF: Duration = Duration::from_millis(200);
+const PING_INTERVAL: Duration = Duration::from_millis(250);

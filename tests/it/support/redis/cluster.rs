@@ -75,6 +75,26 @@ impl Cluster {
         format!("redis+cluster://{one},{two}")
     }
 
+    /// Moves the slot of the one key that looks so to another node, with the key in it.
+    #[track_caller]
+    pub(crate) fn move_key(&self, pattern: &str) {
+        let keys = |node: &Redis| node.command::<Vec<String>>(&format!("KEYS {pattern}"));
+        let place = (0..3).find(|index| !keys(&self.nodes[*index]).is_empty());
+        let (from, to) = (place.unwrap(), (place.unwrap() + 1) % 3);
+        let (from, to) = (&self.nodes[from], &self.nodes[to]);
+        let key = keys(from).remove(0);
+        let slot: u16 = from.command(&format!("CLUSTER KEYSLOT {key}"));
+        let id = |node: &Redis| node.command::<String>("CLUSTER MYID");
+        let (from_id, to_id) = (id(from), id(to));
+        to.command::<()>(&format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}"));
+        from.command::<()>(&format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}"));
+        let port = to.address().port();
+        from.command::<()>(&format!("MIGRATE 127.0.0.1 {port} {key} 0 1000"));
+        for node in [to, from] {
+            node.command::<()>(&format!("CLUSTER SETSLOT {slot} NODE {to_id}"));
+        }
+    }
+
     /// The node at this address.
     #[track_caller]
     pub(crate) fn node(&self, address: SocketAddr) -> &Redis {

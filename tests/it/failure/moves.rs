@@ -1,0 +1,66 @@
+//! Requests without a pause while the servers change places.
+
+use crate::failure::scene::serve;
+use crate::failure::traffic;
+use crate::failure::traffic::Traffic;
+use crate::support::eventually;
+use crate::support::redis::cluster::Cluster;
+use crate::support::redis::sentinel::PASSWORD;
+use crate::support::redis::sentinel::Watched;
+
+#[tokio::test]
+async fn a_failover_by_sentinels_is_followed() {
+    let Some(mut watched) = Watched::start() else {
+        return;
+    };
+    let (rules, url) = (traffic::rules(), watched.url());
+    let auth = ["--redis-sentinel-auth", PASSWORD];
+    let arguments = [&[url.as_str()], auth.as_slice()].concat();
+    let service = serve(rules.path().to_str().unwrap(), &arguments).await;
+    let mut traffic = Traffic::start(service.grpc()).await;
+    traffic.settles().await;
+    watched.servers[0].kill();
+    let replica = watched.servers[1].address();
+    service.wait_for_log(&format!("redis connected server={replica}"));
+    service.serves().await;
+    traffic.settles().await;
+    // Once counted, once alone, once more where the replica had not heard of it.
+    traffic.passed_at_most(3).await;
+}
+
+#[tokio::test]
+async fn a_failover_in_a_cluster_is_followed() {
+    let Some(mut cluster) = Cluster::start() else {
+        return;
+    };
+    let (rules, url) = (traffic::rules(), cluster.url());
+    let service = serve(rules.path().to_str().unwrap(), &[&url]).await;
+    let mut traffic = Traffic::start(service.grpc()).await;
+    traffic.settles().await;
+    cluster.nodes[0].kill();
+    let promoted = cluster.nodes[3].address();
+    service.wait_for_log(&format!("redis connected server={promoted}"));
+    eventually("the replica has the slots", || {
+        let state: String = cluster.node(promoted).command("CLUSTER INFO");
+        state.contains("cluster_state:ok").then_some(())
+    });
+    service.serves().await;
+    traffic.settles().await;
+    traffic.passed_at_most(3).await;
+}
+
+#[tokio::test]
+async fn slots_that_move_are_followed_without_a_miscount() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let (rules, url) = (traffic::rules(), cluster.url());
+    let service = serve(rules.path().to_str().unwrap(), &[&url]).await;
+    let mut traffic = Traffic::start(service.grpc()).await;
+    traffic.settles().await;
+    for key in ["allow", "local", "scarce", "deny"] {
+        cluster.move_key(&format!("*:{key},*"));
+        traffic.is_counted().await;
+    }
+    traffic.passed_at_most(1).await;
+}
