@@ -343,7 +343,11 @@ impl Limiter {
             Ok(_) => self.circuit.succeeded(),
             Err(why) => {
                 let metrics = &self.store_metrics;
-                self.circuit.failed(why, patience, now.steady, metrics);
+                // One server of several that is away costs nothing, and keeps nobody from the others.
+                let is_a_part = matches!(why, Undecided::Store(StoreError::Disconnected));
+                if !is_a_part || self.store.is_one_place() {
+                    self.circuit.failed(why, patience, now.steady, metrics);
+                }
                 if let Undecided::Store(StoreError::Uncountable(reason)) = why {
                     let rules = || plan.meanings.iter().filter_map(Meaning::limited);
                     let rules: Vec<_> = rules().map(|it| it.label).collect();

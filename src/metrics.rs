@@ -4,6 +4,7 @@
 //! come from a request only where a rule asks for it.
 
 pub mod reference;
+pub mod runtimes;
 mod series;
 pub mod statsd;
 pub mod timer;
@@ -28,6 +29,7 @@ use metrics_exporter_prometheus::PrometheusRecorder;
 
 use crate::metrics::reference::HitMetrics;
 use crate::metrics::reference::Whole;
+use crate::metrics::runtimes::Runtimes;
 use crate::metrics::series::Counters;
 use crate::metrics::series::Series;
 use crate::metrics::timer::Timer;
@@ -39,6 +41,7 @@ pub struct Metrics {
     /// Those of rules, which end with them, and those that have a name of envoyproxy/ratelimit.
     counters: Counters,
     response_time: Timer,
+    runtimes: Runtimes,
 }
 
 /// What happened to descriptors that matched one rule.
@@ -147,6 +150,8 @@ pub struct ServiceMetrics {
     pub connections_refused: Counter,
     /// Connections whose TLS handshake failed or took too long.
     pub handshakes_failed: Counter,
+    /// Whose tasks are counted.
+    pub runtimes: Runtimes,
 }
 
 impl SourceMetrics {
@@ -183,6 +188,7 @@ impl Metrics {
             recorder,
             counters: Counters::default(),
             response_time: Timer::default(),
+            runtimes: Runtimes::default(),
         };
         let version = [("version", env!("CARGO_PKG_VERSION").to_owned())];
         metrics.gauge(BUILD_INFO, &version).set(1.0);
@@ -196,6 +202,7 @@ impl Metrics {
             let mut all = RULE_COUNTERS.iter().chain(&reference::COUNTERS);
             all.find(|(it, _)| *it == name).map_or("", |(_, help)| help)
         };
+        self.gauge(TASKS, &[]).set(self.runtimes.tasks() as f64);
         let mut text = self.recorder.handle().render();
         text.push_str(&self.counters.render(help));
         text.push_str(&reference::render_seconds(&self.response_time));
@@ -207,6 +214,11 @@ impl Metrics {
     pub fn upkeep(&self) {
         self.recorder.handle().run_upkeep();
         self.counters.sweep();
+    }
+
+    /// The runtimes whose tasks are counted.
+    pub fn runtimes(&self) -> Runtimes {
+        self.runtimes.clone()
     }
 
     /// The handles of one rule; the same again for the same names. Its series are there as long
@@ -301,6 +313,7 @@ impl Metrics {
             connections: self.gauge(CONNECTIONS, &[]),
             connections_refused: self.counter(CONNECTIONS_REFUSED, &[]),
             handshakes_failed: self.counter(HANDSHAKES_FAILED, &[]),
+            runtimes: self.runtimes.clone(),
         }
     }
 
@@ -380,6 +393,8 @@ const STORE_OPENED: &str = "slidegate_store_outages_total";
 const STORE_SINCE: &str = "slidegate_store_since_timestamp_seconds";
 const STORE_SECONDS: &str = "slidegate_store_duration_seconds";
 
+const TASKS: &str = "slidegate_tasks";
+
 const STORE_SECONDS_HELP: &str = "Time from sending a command to the store to its answer.";
 
 /// The counters of rules.
@@ -440,7 +455,8 @@ const COUNTERS: [(&str, &str); 13] = [
     (STORE_ERRORS, "Commands to the store that failed."),
 ];
 
-const GAUGES: [(&str, &str); 8] = [
+const GAUGES: [(&str, &str); 9] = [
+    (TASKS, "Tasks that have begun and not ended."),
     (
         REPLICAS,
         "How many replicas share the limits that each counts on its own while the store does not answer.",

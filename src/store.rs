@@ -7,8 +7,10 @@ pub mod redis;
 pub mod split;
 
 use std::future::Future;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use crate::algorithm::Booked;
 use crate::algorithm::Decision;
@@ -44,6 +46,11 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
         window: Window,
         now: Now,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Whether all keys are in one place, so that they can be counted all or none.
+    fn is_one_place(&self) -> bool {
+        true
+    }
 
     /// Makes known under a key of its own whether a replica is there, and says how many are. A store
     /// in a process has the one.
@@ -181,6 +188,26 @@ pub enum StoreError {
     /// The store refused, or the connection broke.
     #[error("the store failed")]
     Failed(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
+
+/// Waits for all of them at once.
+pub async fn all<T: Unpin>(mut futures: Vec<BoxFuture<'_, T>>) -> Vec<T> {
+    let mut done: Vec<Option<T>> = futures.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        for (future, done) in futures.iter_mut().zip(&mut done) {
+            if done.is_none()
+                && let Poll::Ready(value) = future.as_mut().poll(context)
+            {
+                *done = Some(value);
+            }
+        }
+        if done.iter().all(Option::is_some) {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    })
+    .await;
+    done.into_iter().flatten().collect()
 }
 
 /// An error with its causes, on one line.

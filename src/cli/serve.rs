@@ -81,11 +81,12 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
 
     let stop = tasks.stop_token();
     let metrics = Arc::new(Metrics::new());
+    metrics.runtimes().add(runtime::Handle::current());
     // The plain ports and the link to the store stay until the last gRPC request has ended: probes
     // and scrapes see that, and the request is answered.
     let drained = CancellationToken::new();
     let let_go = CancellationToken::new();
-    let Link { store, kind } = store::link(settings, &mut tasks, &let_go, clock)?;
+    let Link { store, kind } = store::link(settings, &mut tasks, &let_go, clock, &metrics)?;
     let store_metrics = metrics.store(kind);
     let connected = store_metrics.connected.clone();
     let limiter = Limiter::new(
@@ -109,7 +110,9 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
             let limiter = match settings.leases {
                 true => {
                     let (limiter, courier) = limiter.leasing();
-                    store::carry(courier, &mut tasks, drained.clone(), Arc::clone(&link))?;
+                    let runtimes = metrics.runtimes();
+                    let (stop, link) = (drained.clone(), Arc::clone(&link));
+                    store::carry(courier, &mut tasks, &runtimes, stop, link)?;
                     limiter
                 }
                 false => limiter,

@@ -23,6 +23,8 @@ pub(super) struct Circuit {
     is_open: AtomicBool,
     /// Since the last success.
     failures: AtomicU32,
+    /// How many looks in a row have found a part of the store that does not answer.
+    partial: AtomicU32,
     /// How long the request waited whose failure came last, in microseconds: a store that takes
     /// longer is of no use to requests.
     waited: AtomicU64,
@@ -42,6 +44,7 @@ impl Circuit {
         Self {
             is_open: AtomicBool::new(is_open),
             failures: AtomicU32::new(0),
+            partial: AtomicU32::new(0),
             waited: AtomicU64::new(0),
             opened_at: AtomicU64::new(now.0),
             said_at: AtomicU64::new((now.0 + AT_FIRST).saturating_sub(AGAIN)),
@@ -87,12 +90,6 @@ impl Circuit {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         self.changed.notify_one();
         let opens = failures >= ENOUGH && !self.is_open.swap(true, Ordering::Relaxed);
-        if opens {
-            self.opened_at.store(now.0, Ordering::Relaxed);
-            self.answers.send_replace(false);
-            metrics.circuit_opened.increment(1);
-            metrics.answers_since.set(now.0 as f64 / 1e6);
-        }
         let said_at = Timestamp(self.said_at.load(Ordering::Relaxed));
         if opens || self.is_open() && now.since(said_at) >= AGAIN {
             self.said_at.store(now.0, Ordering::Relaxed);
@@ -100,6 +97,10 @@ impl Circuit {
                 reason = store::in_full(why),
                 "the store does not answer: every rule's choice for that holds"
             );
+        }
+        if opens {
+            metrics.circuit_opened.increment(1);
+            self.note(false, now, metrics);
         }
     }
 
@@ -116,16 +117,45 @@ impl Circuit {
         }
     }
 
-    /// Has the store asked again.
+    /// Has the store asked again, all of which answers.
     pub(super) fn close(&self, now: Timestamp, metrics: &StoreMetrics) {
         self.failures.store(0, Ordering::Relaxed);
-        if self.is_open.swap(false, Ordering::Relaxed) {
-            self.answers.send_replace(true);
-            metrics.answers_since.set(now.0 as f64 / 1e6);
-            let opened_at = Timestamp(self.opened_at.load(Ordering::Relaxed));
+        self.partial.store(0, Ordering::Relaxed);
+        self.is_open.store(false, Ordering::Relaxed);
+        let opened_at = Timestamp(self.opened_at.load(Ordering::Relaxed));
+        if self.note(true, now, metrics) {
             let after_seconds = now.since(opened_at) as f64 / 1e6;
             info!(after_seconds, "the store answers");
         }
+    }
+
+    /// Has the store asked again, a part of which does not answer.
+    pub(super) fn close_in_part(&self, why: &Undecided, now: Timestamp, metrics: &StoreMetrics) {
+        self.failures.store(0, Ordering::Relaxed);
+        let was_open = self.is_open.swap(false, Ordering::Relaxed);
+        let looks = self.partial.fetch_add(1, Ordering::Relaxed) + 1;
+        if was_open || looks == ENOUGH {
+            self.said_at.store(now.0, Ordering::Relaxed);
+            warn!(
+                reason = store::in_full(why),
+                "a part of the store does not answer: for keys there every rule's choice for that holds"
+            );
+            self.note(false, now, metrics);
+        }
+    }
+
+    /// Takes note of whether all of the store answers; whether that is new.
+    fn note(&self, answers: bool, now: Timestamp, metrics: &StoreMetrics) -> bool {
+        let is_new = self
+            .answers
+            .send_if_modified(|it| std::mem::replace(it, answers) != answers);
+        if is_new {
+            metrics.answers_since.set(now.0 as f64 / 1e6);
+            if !answers {
+                self.opened_at.store(now.0, Ordering::Relaxed);
+            }
+        }
+        is_new
     }
 
     /// How long a probe may take.
@@ -138,7 +168,8 @@ impl Circuit {
 
     /// Waits until it is time for the next probe.
     pub(super) async fn rest(&self) {
-        if self.is_open() || self.failures.load(Ordering::Relaxed) > 0 {
+        let wrong = self.failures.load(Ordering::Relaxed) + self.partial.load(Ordering::Relaxed);
+        if self.is_open() || wrong > 0 {
             tokio::time::sleep(BETWEEN_PROBES.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
             return;
         }

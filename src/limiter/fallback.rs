@@ -22,6 +22,8 @@ use crate::limiter::plan::Plan;
 use crate::metrics::FallbackMetrics;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::OnStoreFailure;
+use crate::store;
+use crate::store::BoxFuture;
 use crate::store::Now;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -190,64 +192,65 @@ impl Fallback {
             .into_iter()
             .filter_map(|it| it.report(now.steady))
             .collect();
-        let mut booked = 0;
-        for (done, reports_of_call) in reports.chunks(AT_ONCE).enumerate() {
-            let hits = sum(reports_of_call);
-            let told = self.tell(store, reports_of_call, now).await;
-            let told = match told {
-                // One key that cannot be counted keeps those beside it from being booked.
-                Err(Undecided::Store(StoreError::Uncountable(_))) => {
-                    self.tell_singly(store, reports_of_call, now).await
-                }
-                told => told.map(|()| hits),
-            };
-            match told {
-                Ok(hits) => booked += hits,
-                Err(why) => {
-                    // Nothing is sent again that may have run.
-                    let was_sent = !matches!(
-                        why,
-                        Undecided::Store(StoreError::Disconnected | StoreError::Full)
-                    );
-                    let kept = &reports[(done + usize::from(was_sent)) * AT_ONCE..];
-                    self.owe(kept, None, now.steady);
-                    if was_sent {
+        let (mut booked, mut unknown) = (0, 0);
+        let (mut kept, mut failure) = (Vec::new(), None);
+        let mut chunks = reports.chunks(AT_ONCE);
+        for chunk in chunks.by_ref() {
+            let mut is_silent = false;
+            let told = chunk.iter().map(|report| self.tell(store, report, now));
+            for (report, told) in chunk.iter().zip(store::all(told.collect()).await) {
+                let hits = hits(report);
+                match told {
+                    Ok(()) => booked += hits,
+                    Err(Undecided::Store(StoreError::Uncountable(_))) => {
                         self.metrics.lost.increment(hits);
-                        warn!(error = %why, hits, "nobody knows whether the store has booked these hits");
                     }
-                    return Err(why);
+                    Err(why) => {
+                        // Nothing is sent again that may have run.
+                        let was_sent = !matches!(
+                            why,
+                            Undecided::Store(StoreError::Disconnected | StoreError::Full)
+                        );
+                        if was_sent {
+                            (is_silent, unknown) = (true, unknown + hits);
+                        } else {
+                            kept.push(report.clone());
+                        }
+                        failure = Some(why);
+                    }
                 }
             }
+            if is_silent {
+                break;
+            }
         }
-        Ok(booked)
+        self.metrics.booked.increment(booked);
+        kept.extend(chunks.flatten().cloned());
+        self.owe(&kept, None, now.steady);
+        let Some(why) = failure else {
+            return Ok(booked);
+        };
+        if unknown > 0 {
+            self.metrics.lost.increment(unknown);
+            warn!(error = %why, hits = unknown, "nobody knows whether the store has booked these hits");
+        }
+        Err(why)
     }
 
-    async fn tell_singly(
+    /// Tells the store of one key; what is told at once shares calls where it can.
+    fn tell<'a>(
         &self,
-        store: &dyn Store,
-        reports: &[Take],
+        store: &'a dyn Store,
+        report: &'a Take,
         now: Now,
-    ) -> Result<u64, Undecided> {
-        let mut booked = 0;
-        for report in reports {
-            let report = std::slice::from_ref(report);
-            match self.tell(store, report, now).await {
-                Ok(()) => booked += sum(report),
-                Err(Undecided::Store(StoreError::Uncountable(_))) => {
-                    self.metrics.lost.increment(sum(report));
-                }
-                Err(why) => return Err(why),
-            }
-        }
-        Ok(booked)
-    }
-
-    async fn tell(&self, store: &dyn Store, reports: &[Take], now: Now) -> Result<(), Undecided> {
-        let taken = tokio::time::timeout(PATIENCE, store.take(&[], reports, now)).await;
-        let taken = taken.map_err(|_| Undecided::Late)?;
-        taken.map_err(Undecided::Store)?;
-        self.metrics.booked.increment(sum(reports));
-        Ok(())
+    ) -> BoxFuture<'a, Result<(), Undecided>> {
+        Box::pin(async move {
+            let told = store.take(&[], std::slice::from_ref(report), now);
+            let taken = tokio::time::timeout(PATIENCE, told).await;
+            let taken = taken.map_err(|_| Undecided::Late)?;
+            taken.map_err(Undecided::Store)?;
+            Ok(())
+        })
     }
 
     /// Forgets what counts nothing any more.
@@ -287,12 +290,9 @@ fn counted(take: &Take) -> Quota {
     Quota::new(u32::MAX, 0, take.window)
 }
 
-fn sum(reports: &[Take]) -> u64 {
-    let hits = |take: &Take| {
-        let (Hits::Ask(hits) | Hits::Report(hits)) = take.hits;
-        hits
-    };
-    reports.iter().map(hits).sum()
+fn hits(take: &Take) -> u64 {
+    let (Hits::Ask(hits) | Hits::Report(hits)) = take.hits;
+    hits
 }
 
 /// How little a choice lets pass.
@@ -311,7 +311,7 @@ const SOON: u64 = 1_000_000;
 const MOST_KEYS: usize = 1 << 18;
 /// How long the store may take to book what it is told.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How many reports the store gets in one call.
+/// How many keys the store is told of at once.
 const AT_ONCE: usize = 64;
 
 #[cfg(test)]

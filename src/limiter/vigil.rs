@@ -4,9 +4,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::algorithm::Hits;
 use crate::limiter::Limiter;
+use crate::limiter::Undecided;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::Unit;
 use crate::rule::limit::Window;
+use crate::store;
+use crate::store::BoxFuture;
 use crate::store::Now;
 use crate::store::Take;
 use crate::store::Veto;
@@ -34,22 +37,32 @@ impl Limiter {
         }
     }
 
+    /// A store of several servers is asked on as long as any of them answers.
     async fn look(&self) {
         let now = self.clock.now();
         let (patience, metrics) = (self.circuit.patience(), &self.store_metrics);
-        let probed = self.send(&[self.probe(now)], now, patience).await;
-        let booked = match probed {
-            Ok(_) => self.fallback.book(&*self.store, now).await,
-            Err(why) => Err(why),
+        let probes = self.probes(now);
+        let probe = |probe| -> BoxFuture<'_, Result<(), Undecided>> {
+            Box::pin(async move {
+                let probe = std::slice::from_ref(probe);
+                self.send(probe, now, patience).await.map(drop)
+            })
         };
-        match booked {
-            Ok(_) => {
-                let key = self.key_of_replicas();
-                let census = self.fallback.census();
-                census.attend(&*self.store, &key, now.steady).await;
-                self.circuit.close(now.steady, metrics);
+        let probed = store::all(probes.iter().map(probe).collect()).await;
+        let is_none = probed.iter().all(Result::is_err);
+        let mut failure = probed.into_iter().find_map(Result::err);
+        if !is_none {
+            let booked = self.fallback.book(&*self.store, now).await;
+            failure = failure.or(booked.err());
+            let (key, census) = (self.key_of_replicas(), self.fallback.census());
+            census.attend(&*self.store, &key, now.steady).await;
+        }
+        match failure {
+            None => self.circuit.close(now.steady, metrics),
+            Some(why) if is_none || self.store.is_one_place() => {
+                self.circuit.failed(&why, patience, now.steady, metrics);
             }
-            Err(why) => self.circuit.failed(&why, patience, now.steady, metrics),
+            Some(why) => self.circuit.close_in_part(&why, now.steady, metrics),
         }
         self.fallback.sweep(now.steady);
     }
@@ -58,9 +71,20 @@ impl Limiter {
         format!("{}{REPLICAS}", self.options.key_prefix).into_bytes()
     }
 
-    /// A write to a key of the service's own, counted as requests are.
-    fn probe(&self, now: Now) -> Take {
-        let (path, window) = ([(PROBE, "")], Window::of_one(Unit::Second));
+    /// Writes to keys of the service's own, counted as requests are: one, or enough to reach every
+    /// server, and the one for limits per second.
+    fn probes(&self, now: Now) -> Vec<Take> {
+        if self.store.is_one_place() {
+            return vec![self.probe(Unit::Second, 0, now)];
+        }
+        let units = [Unit::Second, Unit::Minute];
+        let probes = |unit| (0..PROBES).map(move |number| self.probe(unit, number, now));
+        units.into_iter().flat_map(probes).collect()
+    }
+
+    fn probe(&self, unit: Unit, number: usize, now: Now) -> Take {
+        let number = number.to_string();
+        let (path, window) = ([(PROBE, number.as_str())], Window::of_one(unit));
         let algorithm = self.options.algorithm;
         let domain = match algorithm {
             Algorithm::FixedWindow => PROBE,
@@ -79,7 +103,9 @@ impl Limiter {
     }
 }
 
-/// The path of the key that probes write to.
+/// How many keys are tried where several servers have them.
+const PROBES: usize = 16;
+/// The path of the keys that probes write to.
 const PROBE: &str = "slidegate_probe";
 /// The key under which replicas make themselves known.
 const REPLICAS: &str = "slidegate:replicas";

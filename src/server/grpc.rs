@@ -170,6 +170,7 @@ impl<S: RateLimitService + Clone> Worker<S> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        self.metrics.runtimes.add(runtime.handle().clone());
         runtime.block_on(self.serve());
         Ok(())
     }

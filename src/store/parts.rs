@@ -2,9 +2,6 @@
 //!
 //! Each place decides its own on its own; what was granted goes back if that refuses the request.
 
-use std::future::poll_fn;
-use std::task::Poll;
-
 use crate::algorithm::Hits;
 use crate::rule::limit::Algorithm;
 use crate::store::Answer;
@@ -14,6 +11,7 @@ use crate::store::Now;
 use crate::store::StoreError;
 use crate::store::Take;
 use crate::store::Veto;
+use crate::store::all;
 
 /// What one place is asked.
 #[derive(Debug, Default)]
@@ -140,24 +138,4 @@ fn returned(take: &Take, answer: &mut Answer) -> Option<GiveBack> {
         hits,
         booked: answer.booked,
     })
-}
-
-/// Waits for all of them at once.
-async fn all<T: Unpin>(mut futures: Vec<BoxFuture<'_, T>>) -> Vec<T> {
-    let mut done: Vec<Option<T>> = futures.iter().map(|_| None).collect();
-    poll_fn(|context| {
-        for (future, done) in futures.iter_mut().zip(&mut done) {
-            if done.is_none()
-                && let Poll::Ready(value) = future.as_mut().poll(context)
-            {
-                *done = Some(value);
-            }
-        }
-        if done.iter().all(Option::is_some) {
-            return Poll::Ready(());
-        }
-        Poll::Pending
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }

@@ -218,6 +218,10 @@ impl Store for RedisStore {
         })
     }
 
+    fn is_one_place(&self) -> bool {
+        self.link.has_one_lane()
+    }
+
     fn attend<'a>(
         &'a self,
         key: &'a [u8],

@@ -90,6 +90,10 @@ impl Store for SplitStore {
         self.store(window.seconds() == 1).reset(key, window, now)
     }
 
+    fn is_one_place(&self) -> bool {
+        false
+    }
+
     fn attend<'a>(
         &'a self,
         key: &'a [u8],

@@ -22,6 +22,7 @@ mod leases;
 mod load;
 mod metrics;
 mod pod;
+mod proxy;
 mod readme;
 mod reload;
 mod rls;

@@ -256,6 +256,26 @@ async fn limits_per_second_have_a_redis_of_their_own() {
 }
 
 #[tokio::test]
+async fn of_two_redis_one_that_is_away_does_not_concern_the_other() {
+    let (Some(main), Some(mut other)) = (Redis::start(), Redis::start()) else {
+        return;
+    };
+    let (url, other_url) = (main.url(), other.url());
+    let service = counts_exactly(&[&url, "--per-second-store", &other_url]).await;
+    other.kill();
+    service.wait_for_log("a part of the store does not answer");
+    service.reports(ServingStatus::NotServing).await;
+    let mut rls = service.rls().await;
+    assert_eq!(admitted(&mut rls, "counted", 15).await, 10);
+    let keys: Vec<String> = main.command("KEYS *counted*");
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    let both = request("topology", &[&[("key", "both")], &[("second", "both")]]);
+    assert!(rls.admits(both).await, "alone");
+    other.start_again();
+    service.serves().await;
+}
+
+#[tokio::test]
 async fn a_redis_that_takes_no_writes_is_named_and_the_choice_holds() {
     let Some(redis) = Redis::start() else {
         return;
@@ -263,7 +283,7 @@ async fn a_redis_that_takes_no_writes_is_named_and_the_choice_holds() {
     let service = counts_exactly(&[&redis.url()]).await;
     redis.command::<()>("REPLICAOF 127.0.0.1 1");
     service.reports(ServingStatus::NotServing).await;
-    assert!(service.log().contains("READONLY"), "{}", service.log());
+    service.wait_for_log("READONLY");
     let mut rls = service.rls().await;
     assert_eq!(admitted(&mut rls, "alone", 15).await, 10);
     redis.command::<()>("REPLICAOF NO ONE");
@@ -282,7 +302,7 @@ async fn a_redis_that_is_full_is_named_and_one_that_forgets_is_warned_of() {
     redis.command::<()>("CONFIG SET maxmemory-policy noeviction");
     redis.command::<()>("CONFIG SET maxmemory 1");
     service.reports(ServingStatus::NotServing).await;
-    assert!(service.log().contains("OOM"), "{}", service.log());
+    service.wait_for_log("OOM");
     redis.command::<()>("CONFIG SET maxmemory 0");
     service.serves().await;
 }

@@ -14,6 +14,8 @@ use crate::cli::serve::secure;
 use crate::limiter::Limiter;
 use crate::limiter::clock::SystemClock;
 use crate::limiter::courier::Courier;
+use crate::metrics::Metrics;
+use crate::metrics::runtimes::Runtimes;
 use crate::settings::Serve;
 use crate::settings::store::StoreAddress;
 use crate::shutdown::TaskError;
@@ -40,6 +42,7 @@ pub(super) fn link(
     tasks: &mut Tasks,
     let_go: &CancellationToken,
     clock: SystemClock,
+    metrics: &Metrics,
 ) -> Result<Link, TaskError> {
     let StoreAddress::Redis(address) = &settings.store else {
         info!("counting in memory: other replicas do not see these counts");
@@ -65,7 +68,7 @@ pub(super) fn link(
             tls: tls.clone(),
         };
         let (store, keeper) = RedisStore::over(servers, redis::Clock::Server);
-        keep(keeper, tasks, let_go.clone())?;
+        keep(keeper, tasks, &metrics.runtimes(), let_go.clone())?;
         let store = store.with_expiry_jitter(settings.counting.expiry_jitter);
         Ok::<Arc<dyn Store>, TaskError>(Arc::new(store))
     };
@@ -91,8 +94,19 @@ pub(super) fn link(
 
 /// Keeps a link to Redis on a thread of its own: answers are read there, and a scrape or a reload
 /// on this one must not hold them up.
-fn keep(keeper: Keeper, tasks: &mut Tasks, let_go: CancellationToken) -> Result<(), TaskError> {
-    alone("redis", "link to Redis", tasks, keeper.run(let_go))
+fn keep(
+    keeper: Keeper,
+    tasks: &mut Tasks,
+    runtimes: &Runtimes,
+    let_go: CancellationToken,
+) -> Result<(), TaskError> {
+    alone(
+        "redis",
+        "link to Redis",
+        tasks,
+        runtimes,
+        keeper.run(let_go),
+    )
 }
 
 /// Carries takes to the store, likewise on a thread of its own, until told to stop; then gives back
@@ -100,10 +114,11 @@ fn keep(keeper: Keeper, tasks: &mut Tasks, let_go: CancellationToken) -> Result<
 pub(super) fn carry(
     courier: Courier,
     tasks: &mut Tasks,
+    runtimes: &Runtimes,
     stop: CancellationToken,
     link: Arc<DropGuard>,
 ) -> Result<(), TaskError> {
-    alone("ledger", "ledger", tasks, async move {
+    alone("ledger", "ledger", tasks, runtimes, async move {
         courier.run(stop).await;
         drop(link);
     })
@@ -114,11 +129,13 @@ fn alone(
     thread: &str,
     task: &'static str,
     tasks: &mut Tasks,
+    runtimes: &Runtimes,
     work: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), TaskError> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    runtimes.add(runtime.handle().clone());
     let (ended, end) = oneshot::channel();
     thread::Builder::new()
         .name(thread.to_owned())

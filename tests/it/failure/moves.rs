@@ -1,9 +1,13 @@
 //! Requests without a pause while the servers change places.
 
+use tonic_health::pb::health_check_response::ServingStatus;
+
 use crate::failure::scene::serve;
 use crate::failure::traffic;
+use crate::failure::traffic::Kind;
 use crate::failure::traffic::Traffic;
 use crate::support::eventually;
+use crate::support::redis::Redis;
 use crate::support::redis::cluster::Cluster;
 use crate::support::redis::sentinel::PASSWORD;
 use crate::support::redis::sentinel::Watched;
@@ -47,6 +51,46 @@ async fn a_failover_in_a_cluster_is_followed() {
     service.serves().await;
     traffic.settles().await;
     traffic.passed_at_most(3).await;
+}
+
+#[tokio::test]
+async fn what_other_nodes_of_a_cluster_have_is_counted_on() {
+    let Some(mut cluster) = Cluster::start() else {
+        return;
+    };
+    for node in &cluster.nodes {
+        node.command::<()>("CONFIG SET cluster-require-full-coverage no");
+    }
+    let (rules, url) = (traffic::rules(), cluster.url());
+    let service = serve(rules.path().to_str().unwrap(), &[&url]).await;
+    let mut traffic = Traffic::start(service.grpc()).await;
+    traffic.settles().await;
+    let has = |kind: Kind, node: &Redis| {
+        let keys: Vec<String> = node.command(&format!("KEYS *:{},*", kind.key()));
+        !keys.is_empty()
+    };
+    let lost = (0..3).find(|index| has(Kind::Error, &cluster.nodes[*index]));
+    let lost = lost.unwrap();
+    let is_lost = Kind::ALL.map(|kind| (kind, has(kind, &cluster.nodes[lost])));
+    // Nobody is left to take its place.
+    cluster.nodes[lost + 3].kill();
+    cluster.nodes[lost].kill();
+    service.wait_for_log("a part of the store does not answer");
+    service.reports(ServingStatus::NotServing).await;
+    traffic.is_used_up_alone().await;
+    for answer in traffic.phase().await {
+        let (_, is_lost) = is_lost
+            .iter()
+            .find(|(kind, _)| *kind == answer.kind)
+            .unwrap();
+        let expected = match is_lost {
+            true => answer.kind.by_choice(),
+            false => answer.kind.by_store(),
+        };
+        assert_eq!(answer.said, expected, "{answer:?}, {is_lost}");
+    }
+    let outages = r#"slidegate_store_outages_total{store="redis"}"#;
+    assert_eq!(service.metric(outages), 0.0, "{}", service.log());
 }
 
 #[tokio::test]

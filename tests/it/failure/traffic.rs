@@ -57,7 +57,7 @@ pub(crate) enum Said {
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Allow,
         Self::Control,
         Self::Deny,
@@ -67,7 +67,7 @@ impl Kind {
     ];
 
     /// The key of its rule, or of none.
-    fn key(self) -> &'static str {
+    pub(crate) fn key(self) -> &'static str {
         match self {
             Self::Allow => "allow",
             Self::Control => "nothing",
@@ -79,7 +79,7 @@ impl Kind {
     }
 
     /// What the store says once limits that can be used up are.
-    fn by_store(self) -> Said {
+    pub(crate) fn by_store(self) -> Said {
         match self {
             Self::Allow | Self::Local | Self::Scarce => Said::Over,
             Self::Control | Self::Deny | Self::Error => Said::Passes,
@@ -87,7 +87,7 @@ impl Kind {
     }
 
     /// What is said by choice, once what is counted alone is used up.
-    fn by_choice(self) -> Said {
+    pub(crate) fn by_choice(self) -> Said {
         match self {
             Self::Allow | Self::Control => Said::Passes,
             Self::Deny | Self::Local | Self::Scarce => Said::Over,

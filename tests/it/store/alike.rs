@@ -1,0 +1,148 @@
+//! Whatever is asked of a store, it decides as memory does.
+
+use std::cell::Cell;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use slidegate::algorithm::Booked;
+use slidegate::algorithm::Hits;
+use slidegate::algorithm::Terms;
+use slidegate::algorithm::Timestamp;
+use slidegate::store::GiveBack;
+use slidegate::store::Now;
+use slidegate::store::Take;
+use slidegate::store::Veto;
+
+use crate::store::bench::Bench;
+use crate::store::limits::BEGIN;
+use crate::store::limits::minute;
+use crate::store::limits::sliding;
+
+/// Plays random schedules against a store and one in memory. Where a request of several keys is
+/// decided in several places, what was granted and went back leaves a trace, so that one key is asked
+/// for at a time there.
+pub(crate) fn decides_as_memory(bench: &Bench, n: u32) {
+    let memory = Bench::memory();
+    let n_schedules = Cell::new(0);
+    let config = ProptestConfig::with_cases(n);
+    let outcome = TestRunner::new(config).run(&schedules(), |schedule| {
+        n_schedules.set(n_schedules.get() + 1);
+        let n = n_schedules.get();
+        let mut now = 0;
+        let mut booked = Vec::new();
+        for (gap, takes, unused) in schedule {
+            now += gap;
+            let mut takes: Vec<Take> = takes.into_iter().map(|take| take.of_schedule(n)).collect();
+            if !bench.is_one_place {
+                takes.truncate(1);
+            }
+            let wall = Timestamp(BEGIN + now);
+            let at = Now { steady: wall, wall };
+            // The ids of the logs differ, all else is the same.
+            let (mut of_redis, mut of_memory) = (Vec::new(), Vec::new());
+            if let Some((which, hits)) = unused
+                && !booked.is_empty()
+            {
+                let (key, ids): &(Vec<u8>, [Booked; 2]) = &booked[which % booked.len()];
+                let unused = ids.map(|booked| GiveBack {
+                    key: key.clone(),
+                    window: minute(),
+                    hits,
+                    booked,
+                });
+                let [redis, memory] = unused;
+                of_redis.push(redis);
+                of_memory.push(memory);
+            }
+            let ours = bench.call(&of_redis, &takes, at);
+            let theirs = memory.call(&of_memory, &takes, at);
+            for ((take, ours), theirs) in takes.iter().zip(ours).zip(theirs) {
+                prop_assert_eq!(ours.decision, theirs.decision);
+                prop_assert_eq!(ours.granted, theirs.granted);
+                if ours.granted > 0 {
+                    prop_assert_eq!(ours.booked.date, theirs.booked.date);
+                    booked.push((take.key.clone(), [ours.booked, theirs.booked]));
+                }
+            }
+        }
+        Ok(())
+    });
+    outcome.unwrap();
+}
+
+/// Takes as a schedule has them, before they have keys.
+#[derive(Clone, Copy, Debug)]
+struct Planned {
+    key: u8,
+    limit: u32,
+    burst: u32,
+    hits: Hits,
+    terms: Option<Terms>,
+    veto: Veto,
+}
+
+impl Planned {
+    fn of_schedule(self, n_schedule: u64) -> Take {
+        let limit = sliding(&format!("{n_schedule}-{}", self.key), self.limit);
+        Take {
+            burst: self.burst,
+            hits: self.hits,
+            terms: self.terms,
+            veto: self.veto,
+            ..limit.ask(0)
+        }
+    }
+}
+
+/// Some takes after some time, and which of the hits booked before are given back first.
+type Turn = (u64, Vec<Planned>, Option<(usize, u64)>);
+
+fn schedules() -> impl Strategy<Value = Vec<Turn>> {
+    let gap = prop_oneof![
+        2 => 0_u64..100_000,
+        2 => 0_u64..3_000_000,
+        1 => 0_u64..90_000_000,
+    ];
+    let count = prop_oneof![4 => Just(1_u64), 2 => 0_u64..40, 1 => 0_u64..1 << 45];
+    let hits = (count, prop::bool::weighted(0.2)).prop_map(|(count, is_report)| {
+        if is_report {
+            Hits::Report(count)
+        } else {
+            Hits::Ask(count)
+        }
+    });
+    let limit = prop_oneof![3 => Just(70_u32), 1 => 0_u32..300, 1 => Just(u32::MAX)];
+    let planned = |key| {
+        let burst = prop_oneof![2 => Just(0_u32), 1 => 0_u32..50];
+        let parts = (
+            limit.clone(),
+            burst,
+            hits.clone(),
+            prop::option::of((0_u64..40, 0_u64..40, any::<bool>())),
+            prop_oneof![6 => Just(Veto::Alone), 2 => Just(Veto::Together), 2 => Just(Veto::Never)],
+        );
+        parts.prop_map(move |(limit, burst, hits, terms, veto)| Planned {
+            key,
+            limit,
+            burst,
+            hits,
+            terms: terms.map(|(least, extra, keeps)| {
+                let (Hits::Ask(count) | Hits::Report(count)) = hits;
+                Terms {
+                    least: least.min(count),
+                    largest: least.max(count),
+                    extra,
+                    life: 900_000,
+                    keeps,
+                }
+            }),
+            veto,
+        })
+    };
+    let takes = prop_oneof![
+        2 => planned(0).prop_map(|take| vec![take]),
+        1 => (planned(0), planned(1)).prop_map(|(a, b)| vec![a, b]),
+    ];
+    let unused = prop::option::weighted(0.3, (any::<usize>(), 0_u64..60));
+    prop::collection::vec((gap, takes, unused), 1..250)
+}
