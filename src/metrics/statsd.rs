@@ -1,12 +1,14 @@
 //! Sends what has a name in envoyproxy/ratelimit's statsd form to a statsd server, once in an interval.
 //!
-//! Nothing waits for the server: what it does not take is sent with the next interval.
+//! Nothing waits for the server. What does not get over TCP is sent with the next interval, and of what
+//! a connection broke over some twice; of datagrams nobody knows.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::io::BufWriter;
 use std::io::Write;
 use std::net::Ipv6Addr;
+use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::net::ToSocketAddrs;
 use std::net::UdpSocket;
@@ -165,12 +167,15 @@ impl Statsd {
             let more = rename.tags.iter();
             tags.extend(more.map(|(tag, value)| (tag.clone(), expand(value))));
         }
+        name = whole(&name, &[]);
         if self.dog {
-            return (name, tags);
+            let tags = tags.into_iter();
+            let clean = |(tag, value): (String, String)| (tag, whole(&value, &[',', '|']));
+            return (name, tags.map(clean).collect());
         }
-        let clean = |text: &str| text.replace(['.', ':', '|'], "_");
         for (tag, value) in &tags {
-            name.push_str(&format!(".__{tag}={}", clean(value)));
+            let value = whole(value, &['.', ':', '|']);
+            name.push_str(&format!(".__{tag}={value}"));
         }
         (name, Vec::new())
     }
@@ -190,11 +195,11 @@ impl Statsd {
     }
 
     /// The server's address in the family of the socket.
-    fn udp_address(&self, socket: &UdpSocket) -> io::Result<std::net::SocketAddr> {
+    fn udp_address(&self, socket: &UdpSocket) -> io::Result<SocketAddr> {
         let mut addresses = self.address.to_socket_addrs()?;
         let address = addresses.next().ok_or_else(unknown)?;
         Ok(match (address, socket.local_addr()?.is_ipv6()) {
-            (std::net::SocketAddr::V4(it), true) => (it.ip().to_ipv6_mapped(), it.port()).into(),
+            (SocketAddr::V4(it), true) => (it.ip().to_ipv6_mapped(), it.port()).into(),
             (address, _) => address,
         })
     }
@@ -234,6 +239,12 @@ impl MetricSink for Tcp {
     }
 }
 
+/// A text that stays in its place on its line: values of requests may stand in names.
+fn whole(text: &str, others: &[char]) -> String {
+    let is_bad = |c: char| c.is_control() || others.contains(&c);
+    text.replace(is_bad, "_")
+}
+
 fn unknown() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "the name has no address")
 }
@@ -243,3 +254,64 @@ const RESPONSE_TIME: &str = "ratelimit_server.ShouldRateLimit.response_time";
 const DATAGRAM: usize = 1_432;
 /// How long connecting and each write may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_stand_at_the_end_of_names_or_behind_the_value() {
+        let plain = statsd(false).named("a.b");
+        assert_eq!(plain, ("a.b.__env=x_y".to_owned(), Vec::new()));
+        let dog = statsd(true).named("a.b");
+        assert_eq!(dog, ("a.b".to_owned(), vec![tag("env", "x.y")]));
+    }
+
+    #[test]
+    fn the_first_rename_that_fits_holds() {
+        let mut statsd = statsd(true);
+        let rename = |pattern: &str, name: &str| Rename {
+            pattern: Regex::new(pattern).unwrap(),
+            name: name.to_owned(),
+            tags: vec![tag("rest", "$2")],
+        };
+        statsd.renames = vec![
+            rename("^x", "never"),
+            rename(r"^(\w+)\.(.+)$", "${1}_n"),
+            rename("", "late"),
+        ];
+        let expected = vec![tag("env", "x.y"), tag("rest", "b.c")];
+        assert_eq!(statsd.named("a.b.c"), ("a_n".to_owned(), expected));
+    }
+
+    #[test]
+    fn what_requests_bring_begins_no_line_of_its_own() {
+        let (name, _) = statsd(false).named("a.b\nc:1|c");
+        assert!(!name.contains('\n'), "{name}");
+        let mut statsd = statsd(true);
+        let pattern = Regex::new("(?s)^a(.*)$").unwrap();
+        let tags = vec![tag("rest", "$1")];
+        statsd.renames = vec![Rename {
+            pattern,
+            name: "n".to_owned(),
+            tags,
+        }];
+        let (_, tags) = statsd.named("a\n,x|y");
+        assert_eq!(tags[1], tag("rest", "__x_y"));
+    }
+
+    fn statsd(dog: bool) -> Statsd {
+        Statsd {
+            address: "localhost:8125".to_owned(),
+            protocol: Protocol::Udp,
+            interval: Duration::from_secs(1),
+            tags: [tag("env", "x.y")].into(),
+            renames: Vec::new(),
+            dog,
+        }
+    }
+
+    fn tag(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
+}

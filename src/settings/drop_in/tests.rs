@@ -280,6 +280,16 @@ fn what_a_flag_says_goes_before_the_environment() {
 }
 
 #[test]
+fn a_platform_stands_beside_what_is_pushed_and_in_place_of_files() {
+    let platform = ["--platform=x.yaml"];
+    let serve = applied_to(&platform, &envoy_gateway()).unwrap();
+    assert_eq!(serve.xds.xds_server.as_deref(), Some("envoy-gateway:18001"));
+    assert_eq!(serve.platform, [PathBuf::from("x.yaml")]);
+    let serve = applied_to(&platform, &REDIS).unwrap();
+    assert_eq!((serve.xds.xds_server, serve.runtime), (None, None));
+}
+
+#[test]
 fn a_variable_is_read_just_when_the_table_says_that_it_is_honoured() {
     let mut asked = BTreeSet::new();
     for config in ["FILE", "GRPC_XDS_SOTW"] {
