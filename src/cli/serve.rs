@@ -8,6 +8,7 @@ mod spans;
 mod stats;
 mod store;
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
@@ -66,8 +67,7 @@ pub fn run(settings: &Serve) -> Result<(), TaskError> {
 
 /// Everything but gRPC runs here: the link to the store, the sources, plain HTTP.
 async fn serve(settings: &Serve) -> Result<(), TaskError> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::catch()?;
     let mut tasks = Tasks::default();
     let clock = SystemClock::start();
     for note in &settings.notes {
@@ -145,7 +145,7 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
             tokio::select! {
                 // Nobody is left to apply rules only when that task has ended.
                 _ = domains.wait_for(Option::is_some) => Ports::bind(settings).await?,
-                () = told_to_stop(&mut terminate, &mut interrupt, &hurry) => return Ok(()),
+                () = signals.told_to_stop(&hurry) => return Ok(()),
             }
         }
     };
@@ -211,9 +211,9 @@ async fn serve(settings: &Serve) -> Result<(), TaskError> {
         &metrics.service(),
         serving,
     )?;
-    let signals = async || told_to_stop(&mut terminate, &mut interrupt, &hurry).await;
+    let told = async || signals.told_to_stop(&hurry).await;
     let grace = settings.drain_delay + settings.drain_timeout;
-    let ended = tasks.run(signals, grace).await;
+    let ended = tasks.run(told, grace).await;
     spans::finish(spans).await;
     ended?;
     info!("stopped");
@@ -315,16 +315,34 @@ async fn upkeep(metrics: Arc<Metrics>, stop: CancellationToken) -> Result<(), Ta
     stop.run_until_cancelled(upkeep).await.unwrap_or(Ok(()))
 }
 
-/// Waits for a signal. At a terminal nobody waits for callers to look elsewhere.
-async fn told_to_stop(terminate: &mut Signal, interrupt: &mut Signal, hurry: &CancellationToken) {
-    let name = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => {
-            hurry.cancel();
-            "SIGINT"
-        }
-    };
-    info!(signal = name, "stopping");
+/// What tells the process to stop.
+struct Signals {
+    terminate: Signal,
+    hangup: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for one. At a terminal nobody waits for callers to look elsewhere.
+    async fn told_to_stop(&mut self, hurry: &CancellationToken) {
+        let name = tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.hangup.recv() => "SIGHUP",
+            _ = self.interrupt.recv() => {
+                hurry.cancel();
+                "SIGINT"
+            }
+        };
+        info!(signal = name, "stopping");
+    }
 }
 
 /// Lets the gRPC port go on for a while after it is time to stop, unless there is a hurry.
