@@ -8,13 +8,15 @@ use std::fs;
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::RateLimitOverride;
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitRequest;
-use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
 use envoy_types::pb::google::protobuf::UInt64Value;
 use serde::Deserialize;
 
 use crate::support::in_project;
 use crate::support::redis::Redis;
 use crate::support::rls::descriptor;
+use crate::support::rls::joined;
+use crate::support::rls::said;
+use crate::support::rls::status_said;
 use crate::support::service::Service;
 use crate::support::unix_seconds;
 
@@ -24,8 +26,8 @@ struct Difference {
     number: u8,
     /// The call's note.
     note: &'static str,
-    /// What this service answers, as [`answer`] writes it.
-    answer: &'static [&'static str],
+    /// What this service answers, as [`said`] writes it.
+    answer: &'static str,
 }
 
 /// With fixed windows.
@@ -37,49 +39,44 @@ const SLIDING: [Difference; 8] = [
     Difference {
         number: 2,
         note: "one of several is over",
-        answer: &["OVER_LIMIT", "OVER_LIMIT of 3 DAY", "OK 3 of 3 DAY"],
+        answer: "OVER_LIMIT: OVER_LIMIT 0 of 3 DAY, OK 3 of 3 DAY",
     },
     Difference {
         number: 1,
         note: "what the denied request did to the other",
-        answer: &["OK", "OK 3 of 3 DAY"],
+        answer: "OK: OK 3 of 3 DAY",
     },
     Difference {
         number: 3,
         note: "the same descriptor twice",
-        answer: &["OK", "OK 2 of 3 DAY", "OK 2 of 3 DAY"],
+        answer: "OK: OK 2 of 3 DAY, OK 2 of 3 DAY",
     },
     Difference {
         number: 3,
         note: "what it counted",
-        answer: &["OK", "OK 2 of 3 DAY"],
+        answer: "OK: OK 2 of 3 DAY",
     },
     Difference {
         number: 1,
         note: "what remains after it",
-        answer: &["OK", "OK 1 of 3 DAY"],
+        answer: "OK: OK 1 of 3 DAY",
     },
     Difference {
         number: 4,
         note: "check only at the limit",
-        answer: &["OVER_LIMIT", "OVER_LIMIT of 3 DAY"],
+        answer: "OVER_LIMIT: OVER_LIMIT 0 of 3 DAY",
     },
     Difference {
         number: 2,
         note: "quota and a plain limit",
-        answer: &[
-            "OVER_LIMIT",
-            "OVER_LIMIT of 1 DAY",
-            "OVER_LIMIT of 2 DAY",
-            "OK 3 of 3 DAY",
-        ],
+        answer: "OVER_LIMIT: OVER_LIMIT 0 of 1 DAY, OVER_LIMIT 0 of 2 DAY, OK 3 of 3 DAY",
     },
 ];
 
 const PARTS: Difference = Difference {
     number: 5,
     note: "key and value that read the same",
-    answer: &["OK", "OK"],
+    answer: "OK: OK",
 };
 
 #[tokio::test]
@@ -133,7 +130,7 @@ async fn check(
     }
 }
 
-async fn replay(algorithm: &str, store: &str) -> Vec<(Recorded, Vec<String>)> {
+async fn replay(algorithm: &str, store: &str) -> Vec<(Recorded, String)> {
     let rules = "tests/vectors/decisions/rules";
     let arguments = ["--rules", rules, "--algorithm", algorithm, "--store", store];
     let service = Service::start(&arguments);
@@ -141,14 +138,14 @@ async fn replay(algorithm: &str, store: &str) -> Vec<(Recorded, Vec<String>)> {
     let mut rls = service.rls().await;
     let mut found = Vec::new();
     for recorded in read::<Vec<Recorded>>("recorded.yaml") {
-        let answered = answer(rls.ask(recorded.call.request()).await);
+        let answered = said(&rls.ask(recorded.call.request()).await);
         found.push((recorded, answered));
     }
     found
 }
 
 #[track_caller]
-fn compare(found: &[(Recorded, Vec<String>)], differences: &[Difference]) {
+fn compare(found: &[(Recorded, String)], differences: &[Difference]) {
     let mut expected_to_differ = differences.iter();
     for (recorded, answered) in found {
         let note = &recorded.call.note;
@@ -168,46 +165,6 @@ fn compare(found: &[(Recorded, Vec<String>)], differences: &[Difference]) {
         );
     }
     assert!(expected_to_differ.next().is_none(), "an unused difference");
-}
-
-/// An answer as text: the overall code and then the statuses, such as `OK 2 of 3 DAY (name)`, or
-/// the error.
-fn answer(answer: Result<RateLimitResponse, tonic::Status>) -> Vec<String> {
-    let response = match answer {
-        Ok(response) => response,
-        Err(status) => {
-            let code = format!("{:?}", status.code()).to_uppercase();
-            return vec![format!("{code}: {}", status.message())];
-        }
-    };
-    let statuses = response.statuses.iter().map(|status| {
-        let limit = status.current_limit.as_ref().map(|limit| CurrentLimit {
-            requests_per_unit: limit.requests_per_unit,
-            unit: limit.unit().as_str_name().to_owned(),
-            name: limit.name.clone(),
-        });
-        line(
-            status.code().as_str_name(),
-            status.limit_remaining,
-            limit.as_ref(),
-        )
-    });
-    let overall = response.overall_code().as_str_name().to_owned();
-    [overall].into_iter().chain(statuses).collect()
-}
-
-fn line(code: &str, remaining: u32, limit: Option<&CurrentLimit>) -> String {
-    let mut line = code.to_owned();
-    if remaining > 0 {
-        line.push_str(&format!(" {remaining}"));
-    }
-    if let Some(limit) = limit {
-        line.push_str(&format!(" of {} {}", limit.requests_per_unit, limit.unit));
-        if !limit.name.is_empty() {
-            line.push_str(&format!(" ({})", limit.name));
-        }
-    }
-    line
 }
 
 #[derive(Debug, Deserialize)]
@@ -298,13 +255,17 @@ impl Descriptor {
 }
 
 impl Recorded {
-    fn answer(&self) -> Vec<String> {
+    fn answer(&self) -> String {
         if let Some(error) = &self.error {
-            return vec![error.clone()];
+            return error.clone();
         }
-        let status = |it: &Status| line(&it.code, it.limit_remaining, it.current_limit.as_ref());
-        let overall = self.overall_code.clone().into_iter();
-        overall.chain(self.statuses.iter().map(status)).collect()
+        let status = |it: &Status| {
+            let limit = it.current_limit.as_ref();
+            let limit = limit.map(|it| (it.requests_per_unit, &*it.unit, &*it.name));
+            status_said(&it.code, it.limit_remaining, limit)
+        };
+        let overall = self.overall_code.as_deref().unwrap();
+        joined(overall, self.statuses.iter().map(status))
     }
 }
 

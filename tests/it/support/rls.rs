@@ -7,6 +7,7 @@ use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descri
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitRequest;
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::Code;
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::DescriptorStatus;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_client::RateLimitServiceClient;
 use tonic::transport::Channel;
 use tonic::transport::Endpoint;
@@ -69,4 +70,40 @@ pub(crate) fn descriptor(entries: &[(&str, &str)]) -> RateLimitDescriptor {
         entries: entries.iter().map(entry).collect(),
         ..RateLimitDescriptor::default()
     }
+}
+
+/// An answer as text: the overall code and then the statuses, such as `OK: OK 2 of 3 DAY (name), OK`,
+/// or the error.
+pub(crate) fn said(answer: &Result<RateLimitResponse, tonic::Status>) -> String {
+    let response = match answer {
+        Ok(response) => response,
+        Err(status) => {
+            let code = format!("{:?}", status.code()).to_uppercase();
+            return format!("{code}: {}", status.message());
+        }
+    };
+    let status = |status: &DescriptorStatus| {
+        let limit = status.current_limit.as_ref();
+        let limit = limit.map(|it| (it.requests_per_unit, it.unit().as_str_name(), &*it.name));
+        status_said(status.code().as_str_name(), status.limit_remaining, limit)
+    };
+    let statuses = response.statuses.iter().map(status);
+    joined(response.overall_code().as_str_name(), statuses)
+}
+
+/// A status as [`said`] writes it; its limit is a number, a unit and a name.
+pub(crate) fn status_said(code: &str, remaining: u32, limit: Option<(u32, &str, &str)>) -> String {
+    match limit {
+        None if remaining == 0 => code.to_owned(),
+        None => format!("{code} {remaining}"),
+        Some((requests, unit, "")) => format!("{code} {remaining} of {requests} {unit}"),
+        Some((requests, unit, name)) => {
+            format!("{code} {remaining} of {requests} {unit} ({name})")
+        }
+    }
+}
+
+/// An answer of these statuses as [`said`] writes it.
+pub(crate) fn joined(overall: &str, statuses: impl Iterator<Item = String>) -> String {
+    format!("{overall}: {}", statuses.collect::<Vec<_>>().join(", "))
 }

@@ -4,7 +4,6 @@ use std::fs;
 
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor as Asked;
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitRequest;
-use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::pb::ratelimit::config::ratelimit::v3::RateLimitConfig;
 use envoy_types::pb::ratelimit::config::ratelimit::v3::RateLimitDescriptor;
@@ -17,6 +16,9 @@ use crate::support::ads::Ads;
 use crate::support::http::Call;
 use crate::support::in_project;
 use crate::support::rls::descriptor;
+use crate::support::rls::joined;
+use crate::support::rls::said;
+use crate::support::rls::status_said;
 use crate::support::service::Service;
 use crate::support::unix_seconds;
 use crate::xds::rules;
@@ -116,7 +118,7 @@ async fn calls(service: &Service, name: &str) -> Vec<String> {
     let mut differences = Vec::new();
     for step in yaml(name, "recorded.yaml") {
         for call in step["calls"].as_array().into_iter().flatten() {
-            let answer = said(&rls.ask(message(call)).await.unwrap());
+            let answer = said(&rls.ask(message(call)).await);
             let recorded = recorded(call);
             if answer != recorded {
                 let host = text(&step["step"]["host"]);
@@ -181,41 +183,18 @@ fn message(call: &Value) -> RateLimitRequest {
     }
 }
 
-/// An answer as text, such as `OK: OK 2 of 3 HOUR, OK`.
-fn said(response: &RateLimitResponse) -> String {
-    let statuses = response.statuses.iter().map(|status| {
-        let limit = status.current_limit.as_ref();
-        let limit = limit.map(|it| (it.requests_per_unit, it.unit().as_str_name().to_owned()));
-        line(status.code().as_str_name(), status.limit_remaining, limit)
-    });
-    let statuses: Vec<_> = statuses.collect();
-    format!(
-        "{}: {}",
-        response.overall_code().as_str_name(),
-        statuses.join(", ")
-    )
-}
-
 /// As [`said`], of a recorded answer.
 fn recorded(call: &Value) -> String {
     let statuses = call["statuses"].as_array().unwrap().iter().map(|status| {
         let limit = status.get("current_limit");
         let limit = limit.map(|it| (number(&it["requests_per_unit"]), text(&it["unit"])));
-        line(
-            &text(&status["code"]),
-            number(&status["limit_remaining"]),
-            limit,
-        )
+        let limit = limit
+            .as_ref()
+            .map(|(requests, unit)| (*requests, &**unit, ""));
+        let (code, remaining) = (text(&status["code"]), number(&status["limit_remaining"]));
+        status_said(&code, remaining, limit)
     });
-    let statuses: Vec<_> = statuses.collect();
-    format!("{}: {}", text(&call["overall_code"]), statuses.join(", "))
-}
-
-fn line(code: &str, remaining: u32, limit: Option<(u32, String)>) -> String {
-    match limit {
-        None => code.to_owned(),
-        Some((requests, unit)) => format!("{code} {remaining} of {requests} {unit}"),
-    }
+    joined(&text(&call["overall_code"]), statuses)
 }
 
 /// Empty where it is absent, as in protobuf's JSON.
