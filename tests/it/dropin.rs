@@ -267,7 +267,7 @@ async fn tls_is_that_of_the_environment() {
 }
 
 /// Local addresses with ports that the system chooses, and lines that say which.
-fn local() -> [(&'static str, &'static str); 11] {
+pub(crate) fn local() -> [(&'static str, &'static str); 11] {
     [
         ("HOST", "127.0.0.1"),
         ("PORT", "0"),
@@ -284,7 +284,7 @@ fn local() -> [(&'static str, &'static str); 11] {
 }
 
 /// Tests that count nothing need no Redis.
-fn memory() -> [(&'static str, &'static str); 1] {
+pub(crate) fn memory() -> [(&'static str, &'static str); 1] {
     [("SLIDEGATE_STORE", "memory")]
 }
 

@@ -110,15 +110,6 @@ fn json_that_cannot_be_decided_is_a_bad_request() {
 }
 
 #[test]
-fn healthcheck_answers_ok() {
-    let service = Service::start(&[]);
-    for call in [Call::get("/healthcheck"), Call::post("/healthcheck", "x")] {
-        let answer = call.send(service.http());
-        assert_eq!((answer.status, &*answer.body), (200, "OK"));
-    }
-}
-
-#[test]
 fn each_port_has_its_own_paths_and_no_others() {
     let service = Service::start(&[]);
     let ports = [

@@ -24,6 +24,7 @@ mod metrics;
 mod pod;
 mod proxy;
 mod readme;
+mod reference;
 mod reload;
 mod rls;
 mod shared_counters;

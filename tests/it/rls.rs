@@ -9,9 +9,6 @@ use envoy_types::pb::google::protobuf::UInt64Value;
 use tempfile::TempDir;
 use tonic::Code;
 use tonic::codegen::tokio_stream;
-use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus;
-use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
@@ -165,16 +162,6 @@ async fn a_limit_with_an_unknown_unit_is_an_invalid_argument() {
 }
 
 #[tokio::test]
-async fn negative_hits_are_an_invalid_argument() {
-    let (service, _folder) = start();
-    let mut rls = service.rls().await;
-    let mut message = request("d", &[&[("user", "a")]]);
-    message.descriptors[0].is_negative_hits = true;
-    let status = rls.ask(message).await.unwrap_err();
-    assert_eq!(status.code(), Code::InvalidArgument);
-}
-
-#[tokio::test]
 async fn hits_beyond_all_bounds_are_refused_and_harm_nobody() {
     let (service, _folder) = start();
     let mut rls = service.rls().await;
@@ -280,51 +267,6 @@ async fn a_method_that_is_not_there_is_unimplemented() {
         let status = raw::send(channel.clone(), method, b"").await.unwrap_err();
         assert_eq!(status.code(), Code::Unimplemented, "{method}");
     }
-}
-
-#[tokio::test]
-async fn an_unknown_domain_is_not_limited_and_an_empty_one_is_an_error() {
-    let (service, _folder) = start();
-    let mut rls = service.rls().await;
-    let response = rls
-        .ask(request("other", &[&[("user", "a")]]))
-        .await
-        .unwrap();
-    assert_eq!(codes(&response), ["OK", "OK"]);
-    assert_eq!(response.statuses[0].current_limit, None);
-    for (message, expected) in [
-        (
-            request("", &[&[("user", "a")]]),
-            "rate limit domain must not be empty",
-        ),
-        (
-            request("d", &[]),
-            "rate limit descriptor list must not be empty",
-        ),
-    ] {
-        let status = rls.ask(message).await.unwrap_err();
-        assert_eq!((status.code(), status.message()), (Code::Unknown, expected));
-    }
-}
-
-#[tokio::test]
-async fn health_knows_the_process_and_its_service() {
-    let (service, _folder) = start();
-    service.serves().await;
-    let mut health = HealthClient::new(channel(service.grpc()).await);
-    let of = |service: &str| HealthCheckRequest {
-        service: service.to_owned(),
-    };
-    for name in [
-        "",
-        "ratelimit",
-        "envoy.service.ratelimit.v3.RateLimitService",
-    ] {
-        let response = health.check(of(name)).await.unwrap().into_inner();
-        assert_eq!(response.status(), ServingStatus::Serving, "{name}");
-    }
-    let status = health.check(of("other")).await.unwrap_err();
-    assert_eq!(status.code(), Code::NotFound);
 }
 
 #[tokio::test]

@@ -84,24 +84,6 @@ async fn keys_commands_and_expiry_are_those_of_the_reference() {
 }
 
 #[tokio::test]
-async fn a_window_of_a_second_has_its_second_in_its_key() {
-    let Some(shared) = Shared::start(&["--algorithm", "fixed_window"]).await else {
-        return;
-    };
-    let mut rls = shared.service.rls().await;
-    shared.log_commands();
-    let begin = unix_seconds();
-    rls.ask(request("d.1", &[&[("quick", "x")]])).await.unwrap();
-    let commands = shared.commands();
-    let key = commands[0].split(' ').nth(1).unwrap();
-    let second = key.strip_prefix("d.1_quick_x_").unwrap();
-    assert!(
-        (begin..=unix_seconds()).contains(&second.parse().unwrap()),
-        "{key}"
-    );
-}
-
-#[tokio::test]
 async fn keys_stay_up_to_five_minutes_longer_unless_told_otherwise() {
     let Some(shared) = Shared::start(&[]).await else {
         return;

@@ -89,6 +89,7 @@ impl Environment {
                 format!("{scheme}+sentinel://{login}{sentinels}/{master}")
             }
             _ => {
+                let kind = self.text(names.kind).to_owned();
                 self.fault(names.kind, &kind, "expected SINGLE, SENTINEL or CLUSTER");
                 return None;
             }
