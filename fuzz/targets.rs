@@ -161,12 +161,9 @@ pub(crate) fn environment(input: &[u8]) {
         Ok(_) => Ok(()),
         Err(error) => Err(error.to_string()),
     };
-    let is_secret = |line: &&&str| line.contains("AUTH=");
-    let secrets = variables
-        .iter()
-        .filter(is_secret)
-        .filter_map(|it| it.split_once('='));
-    for (_, secret) in secrets.filter(|(_, secret)| secret.len() > LONG) {
+    let secrets = variables.iter().filter_map(|it| it.split_once('='));
+    let is_secret = |(name, secret): &(&str, &str)| name.ends_with("AUTH") && secret.len() > LONG;
+    for (_, secret) in secrets.filter(is_secret) {
         // What stands elsewhere too is no secret.
         let is_one = text.matches(secret).count() == 1;
         let is_told = faults.as_ref().is_err_and(|it| it.contains(secret));

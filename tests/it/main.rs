@@ -37,6 +37,7 @@ mod tidy;
 mod tls;
 mod topology;
 mod tracing;
+mod unusable;
 mod validate;
 mod variables;
 mod vectors;

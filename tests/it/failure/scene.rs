@@ -73,6 +73,8 @@ impl Scene {
         assert!(others <= MOST_LINES, "{log}");
         let (before, now) = (&self.held, Held::by(&self.service));
         assert_eq!(now.threads, before.threads);
+        // Each request that is being answered has one.
+        assert!(now.tasks <= before.tasks + 12.0, "{before:?}, {now:?}");
         assert!(
             now.descriptors <= before.descriptors + 3,
             "{before:?}, {now:?}"
@@ -99,6 +101,7 @@ pub(crate) async fn serve(rules: &str, store: &[&str]) -> Service {
 struct Held {
     descriptors: usize,
     kilobytes: u64,
+    tasks: f64,
     threads: u64,
 }
 
@@ -112,6 +115,7 @@ impl Held {
         };
         Self {
             descriptors: fs::read_dir(format!("{folder}/fd")).unwrap().count(),
+            tasks: service.metric("slidegate_tasks"),
             kilobytes: number("VmRSS:"),
             threads: number("Threads:"),
         }
