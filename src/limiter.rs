@@ -14,14 +14,18 @@ mod tally;
 mod values;
 mod vigil;
 
+use std::future::poll_fn;
 use std::num::NonZeroU32;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 
 use crate::algorithm::Decision;
+use crate::algorithm::Timestamp;
 use crate::limiter::circuit::Circuit;
 use crate::limiter::clock::Clock;
 use crate::limiter::courier::Courier;
@@ -252,9 +256,9 @@ impl Limiter {
         self.circuit.answers()
     }
 
-    /// The moment, by the clock of this limiter.
-    pub fn now(&self) -> Now {
-        self.clock.now()
+    /// The moment on the clock of this limiter that is never set.
+    pub fn steady(&self) -> Timestamp {
+        self.clock.steady()
     }
 
     /// Puts rules in force, whole. What was counted stays counted.
@@ -290,9 +294,11 @@ impl Limiter {
         if request.descriptors.len() > MAX_DESCRIPTORS {
             return Err(Undecided::TooManyDescriptors(request.descriptors.len()));
         }
-        let in_force = self.in_force.load_full().ok_or(Undecided::NoRules)?;
+        // Not counted in, as the count is shared by all cores.
+        let in_force = self.in_force.load();
+        let in_force = in_force.as_deref().ok_or(Undecided::NoRules)?;
         let now = self.clock.now();
-        let plan = Plan::new(request, &in_force, &self.options, now);
+        let plan = Plan::new(request, in_force, &self.options, now);
         let decisions = self.take(&plan, now, patience).await?;
         Ok(self.verdict(request, &plan, &decisions, now))
     }
@@ -365,15 +371,15 @@ impl Limiter {
         now: Now,
         patience: Duration,
     ) -> Result<Vec<Decision>, Undecided> {
-        let taken = tokio::time::timeout(patience, self.store.take(&[], takes, now)).await;
-        let micros = self.clock.now().steady.since(now.steady);
+        let taken = within(patience, self.store.take(&[], takes, now)).await;
+        let micros = self.clock.steady().since(now.steady);
         self.store_metrics
             .latency
             .record(Duration::from_micros(micros).as_secs_f64());
         let why = match taken {
-            Ok(Ok(answers)) => return Ok(answers.iter().map(|it| it.decision).collect()),
-            Ok(Err(error)) => Undecided::Store(error),
-            Err(_) => Undecided::Late,
+            Some(Ok(answers)) => return Ok(answers.iter().map(|it| it.decision).collect()),
+            Some(Err(error)) => Undecided::Store(error),
+            None => Undecided::Late,
         };
         self.store_metrics.errors.increment(1);
         Err(why)
@@ -417,6 +423,24 @@ impl Limiter {
             shadowed: is_refused && !over_limit,
         }
     }
+}
+
+/// What comes of a future in time. There is no timer for one that ends at once.
+async fn within<F: Future>(patience: Duration, future: F) -> Option<F::Output> {
+    let (mut future, mut timer) = (pin!(future), pin!(None));
+    poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        if timer.is_none() {
+            timer.set(Some(tokio::time::sleep(patience)));
+        }
+        match timer.as_mut().as_pin_mut() {
+            Some(timer) => timer.poll(context).map(|()| None),
+            None => Poll::Pending,
+        }
+    })
+    .await
 }
 
 fn status(limited: &Limited<'_>, taken: &Take, decision: Decision) -> Status {

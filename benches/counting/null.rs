@@ -26,7 +26,6 @@ use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tonic::codegen::Service;
 use tonic_health::server::HealthReporter;
 
 /// Serves until it is killed.
@@ -74,7 +73,7 @@ pub(crate) fn serve_stealing(address: SocketAddr) -> Result<(), TaskError> {
                     .max_concurrent_streams(1_024)
                     .serve_connection(
                         TokioIo::new(stream),
-                        service_fn(move |request| services.clone().call(request)),
+                        service_fn(move |request| services.call(request)),
                     ),
             );
         }

@@ -11,6 +11,11 @@ use crate::store::Now;
 pub trait Clock: std::fmt::Debug + Send + Sync + 'static {
     /// The moment, on both clocks of this process.
     fn now(&self) -> Now;
+
+    /// The same on the clock that is never set, which alone costs half as much.
+    fn steady(&self) -> Timestamp {
+        self.now().steady
+    }
 }
 
 /// The clocks of this machine.
@@ -34,9 +39,13 @@ impl SystemClock {
 impl Clock for SystemClock {
     fn now(&self) -> Now {
         Now {
-            steady: self.started_at.plus(since_boot() - self.started),
+            steady: self.steady(),
             wall: wall(),
         }
+    }
+
+    fn steady(&self) -> Timestamp {
+        self.started_at.plus(since_boot() - self.started)
     }
 }
 

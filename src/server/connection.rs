@@ -19,7 +19,6 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tonic::codegen::Service;
 use tracing::debug;
 use tracing::warn;
 
@@ -156,7 +155,7 @@ async fn converse<S: RateLimitService + Clone>(
         .serve_connection(
             TokioIo::new(stream),
             service_fn(move |request| {
-                let (answer, at_work) = (services.clone().call(request), Arc::clone(&at_work));
+                let (answer, at_work) = (services.call(request), Arc::clone(&at_work));
                 async move {
                     // A body that does not end would hold its stream for good.
                     let answer = tokio::time::timeout(LONGEST_REQUEST, answer).await;

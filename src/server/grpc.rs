@@ -65,7 +65,7 @@ pub fn start<S: RateLimitService + Clone>(
         let (hand_over, connections) = mpsc::channel(MAX_HANDED_OVER);
         workers.push(Handle::new(hand_over));
         let worker = Worker {
-            services: services.clone(),
+            services: services.apart(),
             connections,
             metrics: metrics.clone(),
             connecting: connecting.clone(),

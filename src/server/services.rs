@@ -1,8 +1,6 @@
 //! What the gRPC port serves: rate limits, health, and reflection.
 
 use std::convert::Infallible;
-use std::task::Context;
-use std::task::Poll;
 
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
@@ -22,11 +20,12 @@ use crate::shutdown::TaskError;
 /// as much as deciding them.
 #[derive(Clone, Debug)]
 pub struct Services<S> {
+    service: S,
     rate_limits: RateLimitServiceServer<S>,
     others: Routes,
 }
 
-impl<S: RateLimitService> Services<S> {
+impl<S: RateLimitService + Clone> Services<S> {
     /// A rate-limit service, with health and reflection beside it.
     ///
     /// Reflection describes health and itself; the crate that Envoy's messages come from exports no
@@ -44,31 +43,40 @@ impl<S: RateLimitService> Services<S> {
         let others = Routes::new(health)
             .add_service(descriptors().build_v1()?)
             .add_service(descriptors().build_v1alpha()?);
-        let rate_limits = RateLimitServiceServer::new(rate_limits);
         Ok(Self {
-            rate_limits: rate_limits.max_decoding_message_size(MAX_MESSAGE_BYTES),
+            rate_limits: server(&rate_limits),
+            service: rate_limits,
             others: others.prepare(),
         })
     }
-}
 
-impl<S: RateLimitService> Service<http::Request<Incoming>> for Services<S> {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<Self::Response, Infallible>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
+    /// The same for another thread: a request counts references to what it calls, and the threads
+    /// would hand the count to and fro.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self {
+            service: self.service.clone(),
+            rate_limits: server(&self.service),
+            others: self.others.clone(),
+        }
     }
 
-    fn call(&mut self, request: http::Request<Incoming>) -> Self::Future {
+    /// Answers a request.
+    pub fn call(
+        &self,
+        request: http::Request<Incoming>,
+    ) -> BoxFuture<http::Response<Body>, Infallible> {
         let service = request.uri().path().strip_prefix('/');
         let service = service.and_then(|path| path.strip_suffix(SHOULD_RATE_LIMIT));
         if service == Some(RateLimitServiceServer::<S>::NAME) {
-            return self.rate_limits.call(request);
+            return self.rate_limits.clone().call(request);
         }
-        Box::pin(self.others.call(request))
+        Box::pin(self.others.clone().call(request))
     }
+}
+
+fn server<S: RateLimitService + Clone>(service: &S) -> RateLimitServiceServer<S> {
+    RateLimitServiceServer::new(service.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
 }
 
 /// The one method of the service.

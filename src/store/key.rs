@@ -17,7 +17,9 @@ pub fn sliding<'e>(
     window: Window,
 ) -> Vec<u8> {
     let mut key = Vec::with_capacity(128);
-    key.extend_from_slice(format!("{PREFIX}{};", window.seconds()).as_bytes());
+    key.extend_from_slice(PREFIX.as_bytes());
+    push_number(&mut key, window.seconds());
+    key.push(b';');
     let head = key.len();
     push(&mut key, domain);
     for (name, value) in path {
@@ -56,10 +58,14 @@ pub fn fixed<'e>(
 }
 
 fn push(key: &mut Vec<u8>, part: &str) {
-    key.extend_from_slice(part.len().to_string().as_bytes());
+    push_number(key, part.len() as u64);
     key.push(b':');
     key.extend_from_slice(part.as_bytes());
     key.push(b',');
+}
+
+fn push_number(key: &mut Vec<u8>, number: u64) {
+    key.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// The longest key of a sliding counter, in bytes.
