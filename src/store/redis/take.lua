@@ -30,6 +30,9 @@
 -- used of the bucket for bursts (a double) and when that was (7 bytes), then 12 bytes an entry,
 -- oldest first: the time of its newest hit in microseconds (7 bytes) and its count (5 bytes). All
 -- numbers are little-endian.
+local call, pack, unpack = redis.call, struct.pack, struct.unpack
+local ceil, floor, max, min, sub = math.ceil, math.floor, math.max, math.min, string.sub
+
 local REPORT, FIXED, GIVE_BACK, RESET = 1, 2, 3, 4
 local MISFIT, FIT, UNDECIDED = 0, 1, 2
 local ALONE, TOGETHER = 1, 2
@@ -39,16 +42,16 @@ local SUB_BUCKETS, MAX_AHEAD, MAX_WAIT, MAX_USED = 64, 1000000, 315360000000000,
 
 local now = tonumber(ARGV[1])
 if not now then
-  local time = redis.call('TIME')
+  local time = call('TIME')
   now = time[1] * 1000000 + time[2]
 end
 
 local function entry(log, index)
-  return struct.unpack('<I7I5', log.packed, log.head + 1 + ENTRY * (index - 1))
+  return unpack('<I7I5', log.packed, log.head + 1 + ENTRY * (index - 1))
 end
 
-local function pack(last, count)
-  return struct.pack('<I7I5', last, count)
+local function packed_entry(last, count)
+  return pack('<I7I5', last, count)
 end
 
 local function refuse(why)
@@ -65,12 +68,15 @@ end
 
 -- The log under a key as it stands there, if there is one.
 local function read(key)
-  local packed = redis.call('GET', key)
+  local packed = call('GET', key)
   if not packed then
     return nil
   end
-  local form, id, total = struct.unpack('<I1c8I7', packed)
-  local log = { form = form, id = id, total = total, packed = packed, head = HEADER, first = 1 }
+  local form, id, total = unpack('<I1c8I7', packed)
+  local log = {
+    form = form, id = id, total = total, packed = packed, head = HEADER, first = 1, n = 0, newest = 0,
+    tail = 0,
+  }
   if form == WITH_BUCKET then
     log.head = HEADER + BUCKET
   end
@@ -91,25 +97,25 @@ local function settled(key, take)
       used = take.burst > 0 and 0 or nil,
     }
   end
-  local ahead = math.max(log.newest - (now + MAX_AHEAD), 0)
+  local ahead = max(log.newest - (now + MAX_AHEAD), 0)
   if take.burst > 0 then
     log.used = 0
     if log.form == WITH_BUCKET then
-      local used, at = struct.unpack('<dI7', log.packed, HEADER + 1)
+      local used, at = unpack('<dI7', log.packed, HEADER + 1)
       if not (used >= 0 and used <= MAX_USED) then
         refuse('whose bucket holds no number of hits')
       end
-      log.used = math.max(used - math.max(now - (at - ahead), 0) * take.limit / take.window, 0)
+      log.used = max(used - max(now - (at - ahead), 0) * take.limit / take.window, 0)
     end
   end
   if ahead > 0 then
     local entries = {}
     for index = 1, log.n do
       local last, count = entry(log, index)
-      entries[index] = pack(math.max(last - ahead, 0), count)
+      entries[index] = packed_entry(max(last - ahead, 0), count)
     end
     log.id = ARGV[2]
-    log.packed = string.sub(log.packed, 1, log.head) .. table.concat(entries)
+    log.packed = sub(log.packed, 1, log.head) .. table.concat(entries)
     log.newest = log.newest - ahead
     log.is_shifted = true
   end
@@ -136,18 +142,18 @@ local function merge(log, width)
   local last, count = entry(log, log.first)
   for index = log.first, log.n - 1 do
     local next_last, next_count = entry(log, index + 1)
-    if math.floor(last / width) == math.floor(next_last / width)
+    if floor(last / width) == floor(next_last / width)
       and (not smallest or count + next_count < smallest) then
       smallest, best = count + next_count, index
     end
     last, count = next_last, next_count
   end
   if best then
-    local joined = math.min(smallest, MAX_HITS)
+    local joined = min(smallest, MAX_HITS)
     local at = log.head + ENTRY * (best - 1)
-    log.packed = string.sub(log.packed, 1, at)
-      .. pack(entry(log, best + 1), joined)
-      .. string.sub(log.packed, at + 2 * ENTRY + 1)
+    log.packed = sub(log.packed, 1, at)
+      .. packed_entry(entry(log, best + 1), joined)
+      .. sub(log.packed, at + 2 * ENTRY + 1)
     log.total = log.total - (smallest - joined)
     log.n = log.n - 1
     log.newest, log.tail = entry(log, log.n)
@@ -156,34 +162,34 @@ end
 
 -- In how many microseconds so many hits will be left in the bucket.
 local function refilled(log, take, hits)
-  local missing = math.max(log.used + hits - take.most, 0)
-  return math.min(math.ceil(missing * take.window / math.max(take.limit, 1)), MAX_WAIT)
+  local missing = max(log.used + hits - take.most, 0)
+  return min(ceil(missing * take.window / max(take.limit, 1)), MAX_WAIT)
 end
 
 -- Puts a log under its key until nothing in it counts any more.
 local function write(key, log, take)
   local empty = log.newest + take.window
-  local head = struct.pack('<I1c8I7', PLAIN, log.id, log.total)
+  local head = pack('<I1c8I7', PLAIN, log.id, log.total)
   if log.used then
-    head = struct.pack('<I1c8I7dI7', WITH_BUCKET, log.id, log.total, log.used, now)
-    empty = math.max(empty, now + refilled(log, take, take.most))
+    head = pack('<I1c8I7dI7', WITH_BUCKET, log.id, log.total, log.used, now)
+    empty = max(empty, now + refilled(log, take, take.most))
   end
-  log.packed = head .. string.sub(log.packed, log.head + 1 + ENTRY * (log.first - 1), log.head + ENTRY * log.n)
+  log.packed = head .. sub(log.packed, log.head + 1 + ENTRY * (log.first - 1), log.head + ENTRY * log.n)
   log.n = log.n - log.first + 1
   log.head = #head
   log.first = 1
   -- One more, as the clock that expires keys may be a little behind.
-  redis.call('SET', key, log.packed, 'PX', math.ceil((empty - now) / 1000) + 1)
+  call('SET', key, log.packed, 'PX', ceil((empty - now) / 1000) + 1)
 end
 
 -- Books hits in a log: `granted` of them, `ahead` of now.
 local function book(key, log, take)
-  local last = math.max(now + take.ahead, log.newest or now)
-  local width = math.ceil(take.window / SUB_BUCKETS)
-  local share = math.ceil(take.most / SUB_BUCKETS)
+  local last = max(now + take.ahead, log.newest or now)
+  local width = ceil(take.window / SUB_BUCKETS)
+  local share = ceil(take.most / SUB_BUCKETS)
   local count = take.granted
   local kept = log.n
-  if log.newest and math.floor(log.newest / width) == math.floor(last / width)
+  if log.newest and floor(log.newest / width) == floor(last / width)
     and log.tail + count <= share then
     count = log.tail + count
     kept = log.n - 1
@@ -193,9 +199,9 @@ local function book(key, log, take)
   end
   log.total = log.total + take.granted
   if log.used then
-    log.used = math.min(log.used + take.granted, take.most)
+    log.used = min(log.used + take.granted, take.most)
   end
-  log.packed = string.sub(log.packed, 1, log.head + ENTRY * kept) .. pack(last, count)
+  log.packed = sub(log.packed, 1, log.head + ENTRY * kept) .. packed_entry(last, count)
   log.n = kept + 1
   log.newest, log.tail = last, count
   write(key, log, take)
@@ -204,9 +210,9 @@ end
 local function remaining(log, take)
   local hits = take.most - log.total
   if log.used then
-    hits = math.min(hits, math.floor(math.max(take.most - log.used, 0)))
+    hits = min(hits, floor(max(take.most - log.used, 0)))
   end
-  return math.max(hits, 0)
+  return max(hits, 0)
 end
 
 -- How many hits to book, and how far ahead.
@@ -219,8 +225,8 @@ local function grant(log, take)
   if left < take.hits then
     take.granted = left
   elseif not log.used then
-    local share = math.ceil(take.most / SUB_BUCKETS)
-    local extra = math.min(take.extra, math.floor((left - take.hits) / 2), share)
+    local share = ceil(take.most / SUB_BUCKETS)
+    local extra = min(take.extra, floor((left - take.hits) / 2), share)
     take.granted = take.hits + extra
     keeps = keeps or extra > 0
   end
@@ -232,7 +238,7 @@ end
 local function wait(log, take)
   local needed = take.hits
   if take.kind ~= REPORT then
-    needed = math.max(take.largest, 1)
+    needed = max(take.largest, 1)
   end
   local room = take.most - needed
   if room < 0 then
@@ -245,10 +251,10 @@ local function wait(log, take)
     end
     local last, count = entry(log, index)
     counted = counted - count
-    until_free = math.min(math.max(last + take.window - now, 0), take.window)
+    until_free = min(max(last + take.window - now, 0), take.window)
   end
   if log.used then
-    until_free = math.max(until_free, refilled(log, take, needed))
+    until_free = max(until_free, refilled(log, take, needed))
   end
   return until_free
 end
@@ -256,8 +262,8 @@ end
 -- Looks at the counter of a take; a fixed window is charged with that.
 local function look(take)
   if take.kind == FIXED then
-    take.after = redis.call('INCRBY', take.key, string.format('%.0f', take.hits))
-    redis.call('EXPIRE', take.key, string.format('%.0f', take.window))
+    take.after = call('INCRBY', take.key, string.format('%.0f', take.hits))
+    call('EXPIRE', take.key, string.format('%.0f', take.window))
     take.fits = take.after <= take.limit
     take.is_of_use = take.fits
     return
@@ -268,16 +274,16 @@ local function look(take)
     take.fits = take.hits <= left
     take.is_of_use = take.fits
   else
-    take.fits = math.max(take.hits, 1) <= left
-    take.is_of_use = math.max(take.least, 1) <= left
+    take.fits = max(take.hits, 1) <= left
+    take.is_of_use = max(take.least, 1) <= left
   end
 end
 
 -- Books the hits of a take if it is charged, and tells what is to be answered.
 local function charge(take, admitted)
   if take.kind == FIXED then
-    local count = math.min(take.after, MAX_HITS)
-    return struct.pack('<BI5I5I7I7c8', take.fits and FIT or MISFIT, 0, count, 0, 0, ARGV[2])
+    local count = min(take.after, MAX_HITS)
+    return pack('<BI5I5I7I7c8', take.fits and FIT or MISFIT, 0, count, 0, 0, ARGV[2])
   end
   local log = take.log
   take.granted = 0
@@ -294,13 +300,13 @@ local function charge(take, admitted)
     reset = wait(log, take)
   else
     if log.newest then
-      reset = math.max(log.newest + take.window - now, 0)
+      reset = max(log.newest + take.window - now, 0)
     end
     if log.used then
-      reset = math.max(reset, refilled(log, take, take.most))
+      reset = max(reset, refilled(log, take, take.most))
     end
   end
-  return struct.pack(
+  return pack(
     '<BI5I5I7I7c8',
     take.fits and FIT or MISFIT, take.granted, remaining(log, take), reset, log.newest or now, log.id
   )
@@ -329,9 +335,9 @@ end
 -- none of that date was dropped. An entry may have been dropped at the newest one's time at the
 -- latest. No entry goes, and so the key expires when it would have.
 local function give_back(key, operation)
-  local _, hits, window, date, id = struct.unpack('<BI5I7I7c8', operation)
+  local _, hits, window, date, id = unpack('<BI5I7I7c8', operation)
   local log = read(key)
-  if not log or log.id ~= id or date + window <= math.max(log.newest, now) then
+  if not log or log.id ~= id or date + window <= max(log.newest, now) then
     return
   end
   local index = log.n
@@ -341,21 +347,21 @@ local function give_back(key, operation)
   local before, after = log.head + ENTRY * index, {}
   for later = index + 1, log.n do
     local last, count = entry(log, later)
-    local taken = math.min(hits, count)
+    local taken = min(hits, count)
     hits = hits - taken
     log.total = log.total - taken
-    after[#after + 1] = pack(last, count - taken)
+    after[#after + 1] = packed_entry(last, count - taken)
     log.tail = count - taken
   end
   added_up(log)
-  log.packed = struct.pack('<I1c8I7', log.form, log.id, log.total)
-    .. string.sub(log.packed, HEADER + 1, before) .. table.concat(after)
-  redis.call('SET', key, log.packed, 'KEEPTTL')
+  log.packed = pack('<I1c8I7', log.form, log.id, log.total)
+    .. sub(log.packed, HEADER + 1, before) .. table.concat(after)
+  call('SET', key, log.packed, 'KEEPTTL')
 end
 
 -- Forgets what was counted, but for hits that may still be used.
 local function reset(key, operation)
-  local _, window = struct.unpack('<BI7', operation)
+  local _, window = unpack('<BI7', operation)
   local log = read(key)
   if not log then
     return
@@ -371,7 +377,7 @@ local function reset(key, operation)
     log.total = log.total - count
     log.first = log.first + 1
   end
-  redis.call('DEL', key)
+  call('DEL', key)
 end
 
 -- Whether an error is about one key only: something else is stored there.
@@ -408,13 +414,16 @@ for index, key in ipairs(KEYS) do
   elseif kind == RESET then
     attempt(reset, key, operation)
   else
-    local take, is_last = { key = key, kind = kind }, nil
-    is_last, take.veto, take.keeps, take.limit, take.burst, take.window, take.hits, take.least,
-      take.largest, take.extra, take.life = struct.unpack('<BBBI4I4I7I5I5I5I5I4', operation, 2)
-    take.most = take.limit + take.burst
-    group[#group + 1] = take
+    local is_last, veto, keeps, limit, burst, window, hits, least, largest, extra, life =
+      unpack('<BBBI4I4I7I5I5I5I5I4', operation, 2)
+    -- With a place for all that is noted later: a table that grows is made anew.
+    group[#group + 1] = {
+      key = key, kind = kind, veto = veto, keeps = keeps, limit = limit, burst = burst, window = window,
+      hits = hits, least = least, largest = largest, extra = extra, life = life, most = limit + burst,
+      log = false, fits = false, is_of_use = false, granted = 0, ahead = 0, after = 0,
+    }
     if is_last == 1 then
-      local nothing = struct.pack('<BI5I5I7I7c8', UNDECIDED, 0, 0, 0, 0, ARGV[2])
+      local nothing = pack('<BI5I5I7I7c8', UNDECIDED, 0, 0, 0, 0, ARGV[2])
       answer[#answer + 1] = attempt(decide, group) or string.rep(nothing, #group)
       group = {}
     end
