@@ -1,4 +1,4 @@
-//! How long it takes to find the rule for a descriptor among 10,000.
+//! How long it takes to find the rule for a descriptor among 10,000, and that nothing is allocated for it.
 
 use std::hint::black_box;
 
@@ -61,12 +61,15 @@ fn matching(criterion: &mut Criterion) {
         }]);
         assert_eq!(set.rules().len(), N_RULES);
         let entries: Vec<(&str, &str)> = entries;
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                let tree = set.domain(black_box("bench"))?;
-                tree.find(black_box(&entries).iter().copied())
-            });
+        let find = || {
+            let tree = set.domain(black_box("bench"))?;
+            tree.find(black_box(&entries).iter().copied())
+        };
+        let allocated = allocation_counter::measure(|| {
+            black_box(find());
         });
+        assert_eq!(allocated.count_total, 0, "{name} allocates");
+        group.bench_function(name, |bencher| bencher.iter(find));
     }
     group.finish();
 }

@@ -31,8 +31,8 @@ impl Server {
         )
     }
 
-    /// The service with these rules and this store.
-    pub(crate) fn slidegate(store: &str, rules: &Path) -> Self {
+    /// The service with these rules, this store and further flags.
+    pub(crate) fn slidegate(store: &str, rules: &Path, flags: &[&str]) -> Self {
         let port = free_port();
         let server = Self::start(
             Command::new(env!("CARGO_BIN_EXE_slidegate"))
@@ -40,19 +40,22 @@ impl Server {
                 .arg(rules)
                 .args(["--grpc-addr", &format!("127.0.0.1:{port}")])
                 .args(["--http-addr", "127.0.0.1:0", "--debug-addr", "127.0.0.1:0"])
-                .args(["--metrics-addr", "127.0.0.1:0"]),
+                .args(["--metrics-addr", "127.0.0.1:0"])
+                .args(flags),
             "listening",
             port,
         );
         server.expect("the binary is built")
     }
 
-    /// The server of `null.rs`: this program again.
-    pub(crate) fn null() -> Self {
+    /// A server of `null.rs`: this program again, under one of the names that it knows.
+    pub(crate) fn null(name: &str, arguments: &[&str]) -> Self {
         let port = free_port();
         let this = std::env::current_exe().expect("it runs");
         let server = Self::start(
-            Command::new(this).args(["null", &format!("127.0.0.1:{port}")]),
+            Command::new(this)
+                .args([name, &format!("127.0.0.1:{port}")])
+                .args(arguments),
             "listening",
             port,
         );

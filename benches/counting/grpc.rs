@@ -24,13 +24,18 @@ type Client = RateLimitServiceClient<Channel>;
 pub(crate) fn bench(criterion: &mut Criterion) {
     let rules = NamedTempFile::with_suffix(".yaml").expect("there is room");
     std::fs::write(rules.path(), RULES).expect("there is room");
-    bench_on(criterion, "call_on_null", &Server::null(), &["vast"]);
+    bench_on(
+        criterion,
+        "call_on_null",
+        &Server::null("null", &["2"]),
+        &["vast"],
+    );
     let keys = ["vast", "tiny"];
-    let service = Server::slidegate("memory", rules.path());
+    let service = Server::slidegate("memory", rules.path(), &[]);
     bench_on(criterion, "call_on_memory", &service, &keys);
     if let Some(redis) = Server::redis() {
         let url = format!("redis://{}/0", redis.address());
-        let service = Server::slidegate(&url, rules.path());
+        let service = Server::slidegate(&url, rules.path(), &[]);
         bench_on(criterion, "call_on_redis", &service, &keys);
     }
 }

@@ -2,15 +2,16 @@
 //!
 //! - `cargo bench --bench counting`: time per decision on the memory store, on Redis, and as a whole
 //!   gRPC call, beside a server that answers without looking;
-//! - `cargo bench --bench counting -- served`: the service and Redis as processes, in tables;
-//! - `cargo bench --bench counting -- null 127.0.0.1:8082`: only the server that does not look; with
-//!   `stealing` for `null`, on tokio's work-stealing runtime.
+//! - `cargo bench --bench counting -- served`: the service and Redis as processes, in tables; of all
+//!   their parts, or of some: `served latency quota`;
+//! - `cargo bench --bench counting -- null 127.0.0.1:8082 2`: only the server that does not look, on
+//!   two threads; `stealing 127.0.0.1:8082`: on tokio's work-stealing runtime.
 
 #![expect(clippy::print_stdout, reason = "tables are what it is for")]
 
 mod child;
 mod grpc;
-mod memory;
+mod limiter;
 mod null;
 mod redis;
 mod served;
@@ -26,11 +27,13 @@ use slidegate::shutdown::TaskError;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> Result<(), TaskError> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Cargo adds a flag of its own.
+    let arguments = std::env::args().skip(1).filter(|it| it != "--bench");
+    let arguments: Vec<String> = arguments.collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["null", address, ..] => return null::serve(address.parse()?),
+        ["null", address, threads, ..] => return null::serve(address.parse()?, threads.parse()?),
         ["stealing", address, ..] => return null::serve_stealing(address.parse()?),
-        ["served", ..] => served::measure(),
+        ["served", ref parts @ ..] => served::measure(parts),
         _ => criterion(),
     }
     Ok(())
@@ -38,7 +41,7 @@ fn main() -> Result<(), TaskError> {
 
 fn criterion() {
     let mut criterion = Criterion::default().configure_from_args();
-    memory::bench(&mut criterion);
+    limiter::bench(&mut criterion);
     redis::bench(&mut criterion);
     grpc::bench(&mut criterion);
     criterion.final_summary();

@@ -2,7 +2,7 @@
 //! without looking.
 
 use std::net::SocketAddr;
-use std::thread;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitRequest;
@@ -28,8 +28,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
-/// Serves until it is killed.
-pub(crate) fn serve(address: SocketAddr) -> Result<(), TaskError> {
+/// Serves on so many threads until it is killed.
+pub(crate) fn serve(address: SocketAddr, threads: NonZeroUsize) -> Result<(), TaskError> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(address).await?;
@@ -37,7 +37,7 @@ pub(crate) fn serve(address: SocketAddr) -> Result<(), TaskError> {
         let services = Services::new(Null, HealthReporter::new())?;
         let metrics = Metrics::new().service();
         let serving = Serving {
-            threads: thread::available_parallelism()?,
+            threads,
             connecting: Connecting {
                 tls: None,
                 max_age: DAY,

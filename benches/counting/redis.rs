@@ -1,4 +1,4 @@
-//! One take on the Redis store: one key, one round trip.
+//! One take on the Redis store: one key, one round trip; over one connection, and over two.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -31,31 +31,37 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime needs nothing");
     let url = format!("redis://{}/0", server.address());
-    let (store, keeper) = RedisStore::new(&url, redis::Clock::Server).expect("the URL is right");
-    let mut up = store.is_up();
-    let store = Arc::new(store);
     let mut tasks = JoinSet::new();
-    tasks.spawn_on(keeper.run(CancellationToken::new()), runtime.handle());
-    let connected = runtime.block_on(up.wait_for(|is_up| *is_up));
-    connected.expect("the keeper runs");
+    let mut connect = || {
+        let (store, keeper) =
+            RedisStore::new(&url, redis::Clock::Server).expect("the URL is right");
+        let mut up = store.is_up();
+        tasks.spawn_on(keeper.run(CancellationToken::new()), runtime.handle());
+        let connected = runtime.block_on(up.wait_for(|is_up| *is_up));
+        connected.expect("the keeper runs");
+        Arc::new(store)
+    };
+    let stores = [connect(), connect()];
     let mut group = criterion.benchmark_group("take_on_redis");
-    for (name, limit, n_keys, at_once) in [
-        ("admitted_hot_key", u32::MAX, 1, 1),
-        ("refused_hot_key", 1, 1, 1),
-        ("admitted_hot_key_50_at_once", u32::MAX, 1, 50),
-        ("uniform_100000_keys_50_at_once", 100, 100_000, 50),
+    let (one, two) = (&stores[..1], &stores[..]);
+    for (name, stores, limit, n_keys, at_once) in [
+        ("admitted_hot_key", one, u32::MAX, 1, 1),
+        ("refused_hot_key", one, 1, 1, 1),
+        ("admitted_hot_key_50_at_once", one, u32::MAX, 1, 50),
+        ("uniform_100000_keys_50_at_once", one, 100, 100_000, 50),
+        ("uniform_100000_keys_50_on_two", two, 100, 100_000, 50),
     ] {
         let takes = Arc::new(takes(name, limit, n_keys));
         group.bench_function(name, |bencher| {
-            bencher.iter_custom(|n| runtime.block_on(take_all(&store, &takes, n, at_once)));
+            bencher.iter_custom(|n| runtime.block_on(take_all(stores, &takes, n, at_once)));
         });
     }
     group.finish();
 }
 
-/// Sends `n` takes over the one connection, always `at_once` of them.
+/// Sends `n` takes, always `at_once` of them, over the connections of all stores.
 async fn take_all(
-    store: &Arc<RedisStore>,
+    stores: &[Arc<RedisStore>],
     takes: &Arc<Vec<Take>>,
     n: u64,
     at_once: u64,
@@ -63,7 +69,7 @@ async fn take_all(
     let clock = SystemClock::start();
     let begin = now();
     let mut senders = JoinSet::new();
-    for sender in 0..at_once.min(n) {
+    for (sender, store) in (0..at_once.min(n)).zip(stores.iter().cycle()) {
         let (store, takes) = (Arc::clone(store), Arc::clone(takes));
         senders.spawn(async move {
             for index in (sender..n).step_by(usize::try_from(at_once).expect("64 bits")) {

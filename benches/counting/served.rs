@@ -1,37 +1,77 @@
 //! The service as its clients see it, against `null` in the same run: throughput, CPU time, latency,
 //! what it asks Redis, and memory. `slidegate load` is the client, Redis stands beside.
 
+mod commands;
+mod latency;
 mod memory;
+mod quota;
 mod rows;
 mod store;
+mod threads;
+mod throughput;
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use crate::child::Server;
-use crate::served::rows::Row;
 use crate::served::store::Redis;
 
-/// Measures everything and writes tables in Markdown.
-pub(crate) fn measure() {
-    let Some(world) = World::start() else {
+/// Measures the parts of these names, or all, and writes tables in Markdown.
+pub(crate) fn measure(names: &[&str]) {
+    let Some(mut world) = World::start() else {
         println!("no `redis-server` on the PATH");
         return;
     };
-    rows::saturated(&world);
-    rows::at_a_rate(&world);
-    memory::measure(&world);
+    for (name, part) in PARTS {
+        if names.is_empty() || names.contains(&name) {
+            part(&mut world);
+        }
+    }
 }
 
-/// Everything that is measured, side by side; what is not asked costs nothing.
+type Part = fn(&mut World);
+
+/// In the order in which they are measured; none takes three minutes.
+const PARTS: [(&str, Part); 6] = [
+    ("throughput", throughput::measure),
+    ("threads", threads::measure),
+    ("latency", latency::measure),
+    ("commands", commands::measure),
+    ("quota", quota::measure),
+    ("memory", memory::measure),
+];
+
+/// What is measured, side by side, and Redis. A server starts when it is first asked.
 struct World {
-    null: Server,
-    on_memory: Server,
-    on_redis: Server,
     redis: Redis,
-    _rules: NamedTempFile,
+    rules: NamedTempFile,
+    servers: BTreeMap<ServedBy, Server>,
+}
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum ServedBy {
+    /// `null.rs`, on so many threads.
+    Null { threads: u8 },
+    /// The same on tokio's work-stealing runtime.
+    Stealing,
+    /// The service, counting in itself.
+    Memory,
+    /// The service on Redis: a replica, on so many threads.
+    Leasing { threads: u8, replica: u8 },
+    /// The same without leases.
+    Asking,
+}
+
+impl ServedBy {
+    const NULL: Self = Self::Null { threads: 2 };
+    const LEASING: Self = Self::Leasing {
+        threads: 2,
+        replica: 0,
+    };
 }
 
 impl World {
@@ -40,31 +80,40 @@ impl World {
         let rules = NamedTempFile::with_suffix(".yaml").expect("there is room");
         std::fs::write(rules.path(), RULES).expect("there is room");
         Some(Self {
-            null: Server::null(),
-            on_memory: Server::slidegate("memory", rules.path()),
-            on_redis: Server::slidegate(&redis.url(), rules.path()),
             redis,
-            _rules: rules,
+            rules,
+            servers: BTreeMap::new(),
         })
     }
 
-    fn server(&self, row: &Row) -> &Server {
-        match row.served_by {
-            rows::ServedBy::Null => &self.null,
-            rows::ServedBy::Memory => &self.on_memory,
-            rows::ServedBy::Redis => &self.on_redis,
-        }
+    fn server(&mut self, served_by: ServedBy) -> &Server {
+        let (redis, rules) = (self.redis.url(), self.rules.path());
+        self.servers
+            .entry(served_by)
+            .or_insert_with(|| match served_by {
+                ServedBy::Null { threads } => Server::null("null", &[&threads.to_string()]),
+                ServedBy::Stealing => Server::null("stealing", &[]),
+                ServedBy::Memory => Server::slidegate("memory", rules, &[]),
+                ServedBy::Leasing { threads, .. } => {
+                    let threads = threads.to_string();
+                    Server::slidegate(&redis, rules, &["--leases", "on", "--threads", &threads])
+                }
+                ServedBy::Asking => Server::slidegate(&redis, rules, &["--leases", "off"]),
+            })
     }
 
-    /// What `slidegate load` reports; the CPU time is that of the service and of Redis.
-    fn load(&self, row: &Row, flags: &[&str]) -> Value {
-        let server = self.server(row);
+    /// What `slidegate load` reports of these servers; the CPU time is that of the servers, and of
+    /// Redis at last.
+    fn load(&mut self, served_by: &[ServedBy], flags: &[&str]) -> Value {
         let mut command = Command::new(env!("CARGO_BIN_EXE_slidegate"));
-        command.args(["load", "--json", "--domain", "bench", "--target"]);
-        command.arg(server.address());
-        command.args(["--pid", &server.pid().to_string()]);
+        command.args(["load", "--json", "--domain", "bench"]);
+        for served_by in served_by {
+            let server = self.server(*served_by);
+            command.args(["--target", server.address()]);
+            command.args(["--pid", &server.pid().to_string()]);
+        }
         command.args(["--pid", &self.redis.pid().to_string()]);
-        let output = command.args(row.flags).args(flags).output();
+        let output = command.args(flags).output();
         let output = output.expect("the binary is built");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{errors}");
@@ -90,4 +139,12 @@ descriptors:
     rate_limit: {unit: second, unit_multiplier: 10, requests_per_unit: 10000}
   - key: small
     rate_limit: {unit: minute, requests_per_unit: 5}
+  - key: hundred_alone
+    rate_limit: {unit: second, requests_per_unit: 100}
+  - key: hundred_together
+    rate_limit: {unit: second, requests_per_unit: 100}
+  - key: thousand_alone
+    rate_limit: {unit: second, requests_per_unit: 1000}
+  - key: thousand_together
+    rate_limit: {unit: second, requests_per_unit: 1000}
 ";

@@ -3,37 +3,60 @@
 use std::fs;
 
 use crate::child::Server;
+use crate::served::ServedBy;
 use crate::served::World;
-use crate::served::rows::Row;
-use crate::served::rows::ServedBy;
 
 /// Fills stores with keys and looks at what they take.
-pub(crate) fn measure(world: &World) {
+pub(super) fn measure(world: &mut World) {
     println!("| memory | bytes |");
     println!("|---|---|");
-    world.redis.forget_all();
-    world.load(&FEW_HITS, &["--requests", "30000"]);
-    let (mean, most) = world.redis.bytes_per_key();
-    println!(
-        "| a key in Redis besides its name, at 1 to 5 hits a window | {mean:.0} (at most {most}) |"
+    let few_hits = ["--entry-key", "small", "--keys", "10000"];
+    world.load(
+        &[ServedBy::LEASING],
+        &[&few_hits[..], &["--requests", "30000"]].concat(),
     );
+    print_keys(world, "at 1 to 5 hits a window");
     world.redis.forget_all();
-    world.load(&MANY_HITS, &["--duration", "12s", "--rate", "4000"]);
-    let (mean, most) = world.redis.bytes_per_key();
-    println!(
-        "| a key in Redis besides its name, after a saturated window | {mean:.0} (at most {most}) |"
+    let saturated = ["--entry-key", "ten_seconds", "--rate", "4000"];
+    world.load(
+        &[ServedBy::LEASING],
+        &[&saturated[..], &["--duration", "12s"]].concat(),
     );
-    for (row, server) in [(&ON_REDIS, &world.on_redis), (&ON_MEMORY, &world.on_memory)] {
-        let before = resident(server);
-        world.load(row, &["--requests", "2000000", "--duration", "10m"]);
-        let grown = resident(server).saturating_sub(before);
-        println!(
-            "| {}, {KEYS} keys: resident memory a key | {} |",
-            row.name,
-            grown / KEYS
+    print_keys(world, "after a saturated window");
+    for (name, served_by) in [
+        ("counting in Redis", ServedBy::LEASING),
+        ("counting in memory", ServedBy::Memory),
+    ] {
+        // The first requests set up what is there whatever the keys.
+        world.load(
+            &[served_by],
+            &["--entry-key", "vast", "--requests", "100000"],
         );
+        let before = resident(world.server(served_by));
+        let keys = ["--entry-key", "hundred", "--keys", "200000"];
+        let flags = ["--requests", "2000000", "--duration", "10m"];
+        world.load(&[served_by], &[keys, flags].concat());
+        let grown = resident(world.server(served_by)).saturating_sub(before);
+        let per_key = grown / KEYS;
+        println!("| the process, {name}: resident memory a key, of {KEYS} | {per_key} |");
+    }
+    world.redis.forget_all();
+    for millions in 1..=3 {
+        let flood = ["--entry-key", "second", "--keys", "1000000000"];
+        let flags = ["--requests", "1000000", "--duration", "10m"];
+        world.load(&[ServedBy::LEASING], &[&flood[..], &flags].concat());
+        let held = resident(world.server(ServedBy::LEASING));
+        println!("| the process, counting in Redis, after {millions} million new keys | {held} |");
     }
     println!();
+}
+
+fn print_keys(world: &World, when: &str) {
+    let keys = world.redis.keys();
+    println!(
+        "| a key in Redis besides its name, {when} | {:.0} (at most {}; {} of {} without TTL) |",
+        keys.mean_bytes, keys.most_bytes, keys.n_without_end, keys.n
+    );
 }
 
 /// The resident memory of a process in bytes.
@@ -52,24 +75,3 @@ fn resident(server: &Server) -> u64 {
 }
 
 const KEYS: u64 = 200_000;
-
-const FEW_HITS: Row = Row {
-    name: "few hits",
-    served_by: ServedBy::Redis,
-    flags: &["--entry-key", "small", "--keys", "10000"],
-};
-const MANY_HITS: Row = Row {
-    name: "many hits",
-    served_by: ServedBy::Redis,
-    flags: &["--entry-key", "ten_seconds"],
-};
-const ON_REDIS: Row = Row {
-    name: "the process, counting in Redis",
-    served_by: ServedBy::Redis,
-    flags: &["--entry-key", "hundred", "--keys", "200000"],
-};
-const ON_MEMORY: Row = Row {
-    name: "the process, counting in memory",
-    served_by: ServedBy::Memory,
-    flags: &["--entry-key", "hundred", "--keys", "200000"],
-};

@@ -1,224 +1,137 @@
-//! Who is asked for what, and the tables of what it took.
+//! Rows of tables: who is asked for what, and what it took.
 
 use serde_json::Value;
 
+use crate::served::ServedBy;
 use crate::served::World;
 
 /// One line of a table.
-pub(crate) struct Row {
-    pub(crate) name: &'static str,
-    pub(crate) served_by: ServedBy,
-    pub(crate) flags: &'static [&'static str],
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    pub(super) served_by: ServedBy,
+    pub(super) flags: &'static [&'static str],
+    /// Requests a second; without it as many as the machine takes.
+    pub(super) rate: Option<u32>,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum ServedBy {
-    Null,
-    Memory,
-    Redis,
+impl Row {
+    pub(super) const fn new(
+        name: &'static str,
+        served_by: ServedBy,
+        flags: &'static [&'static str],
+    ) -> Self {
+        Self {
+            name,
+            served_by,
+            flags,
+            rate: None,
+        }
+    }
+
+    pub(super) const fn at(self, rate: u32) -> Self {
+        Self {
+            rate: Some(rate),
+            ..self
+        }
+    }
+
+    /// One run of so long.
+    pub(super) fn run(&self, world: &mut World, duration: &str) -> Figures {
+        let rate = self.rate.map(|rate| rate.to_string());
+        let mut flags = vec!["--duration", duration];
+        flags.extend(self.flags);
+        flags.extend(rate.iter().flat_map(|rate| ["--rate", rate]));
+        let before = world.redis.calls();
+        let report = world.load(&[self.served_by], &flags);
+        let after = world.redis.calls();
+        let number = |value: &Value| value.as_f64().expect("it is a number");
+        let decided = number(&report["ok"]) + number(&report["over_limit"]);
+        let requests = number(&report["requests"]);
+        Figures {
+            redis_micros: number(&report["cpu"][1]["seconds"]) * 1e6 / decided,
+            errors: number(&report["errors"]),
+            per_second: number(&report["decisions_per_second"]),
+            cpu_micros: number(&report["cpu_seconds_per_million"]),
+            p50: number(&report["latency_micros"]["p50"]),
+            p99: number(&report["latency_micros"]["p99"]),
+            scripts: (after.scripts - before.scripts) as f64 / requests,
+            commands: (after.commands - before.commands) as f64 / requests,
+            scripts_per_second: (after.scripts - before.scripts) as f64
+                / number(&report["seconds"]),
+        }
+    }
 }
 
 /// What one run of a row took.
 #[derive(Clone, Copy, Debug)]
-struct Figures {
-    per_second: f64,
-    cpu_micros: f64,
+pub(super) struct Figures {
+    pub(super) per_second: f64,
+    pub(super) cpu_micros: f64,
     /// That of Redis, which is part of it.
-    redis_micros: f64,
-    p50: f64,
-    p99: f64,
+    pub(super) redis_micros: f64,
+    pub(super) p50: f64,
+    pub(super) p99: f64,
     /// Script calls for each request, and each second.
-    calls: f64,
-    calls_per_second: f64,
-    errors: f64,
+    pub(super) scripts: f64,
+    pub(super) scripts_per_second: f64,
+    /// Commands for each request, those inside of scripts included.
+    pub(super) commands: f64,
+    pub(super) errors: f64,
 }
 
-/// As many requests as the machine takes.
-pub(crate) fn saturated(world: &World) {
-    println!(
-        "| 200 at once, 4 connections | decisions/s | of null | CPU µs | of null | of it Redis | p99 µs | script calls a request |"
-    );
-    println!("|---|---|---|---|---|---|---|---|");
-    for (row, runs) in ROWS
-        .iter()
-        .zip(interleaved(world, ROWS, &["--duration", "3s"]))
-    {
-        let calls = if row.served_by == ServedBy::Redis {
-            format!("{:.4}", runs.median(|it| it.calls))
-        } else {
-            String::new()
-        };
-        println!(
-            "| {} | {:.0} | {:.2} | {:.1} | {:.2} | {:.1} | {:.0} | {calls} |",
-            row.name,
-            runs.median(|it| it.per_second),
-            runs.median_of_null(|it| it.per_second),
-            runs.median(|it| it.cpu_micros),
-            runs.median_of_null(|it| it.cpu_micros),
-            runs.median(|it| it.redis_micros),
-            runs.median(|it| it.p99),
-        );
-    }
-    println!();
-}
-
-/// At rates that leave the machine room.
-pub(crate) fn at_a_rate(world: &World) {
-    println!(
-        "| at a rate | p50 µs | p99 µs | CPU µs | script calls a request | a second | errors |"
-    );
-    println!("|---|---|---|---|---|---|---|");
-    for (row, runs) in PACED
-        .iter()
-        .zip(interleaved(world, PACED, &["--duration", "5s"]))
-    {
-        println!(
-            "| {} | {:.0} | {:.0} | {:.1} | {:.4} | {:.1} | {:.0} |",
-            row.name,
-            runs.median(|it| it.p50),
-            runs.median(|it| it.p99),
-            runs.median(|it| it.cpu_micros),
-            runs.median(|it| it.calls),
-            runs.median(|it| it.calls_per_second),
-            runs.median(|it| it.errors),
-        );
-    }
-    println!();
-}
-
-/// The runs of one row, and those of the first row in the same rounds.
-struct Runs {
+/// The runs of one row, and those of the row that it is compared with, in the same rounds.
+pub(super) struct Runs {
     own: Vec<Figures>,
-    null: Vec<Figures>,
+    base: Vec<Figures>,
 }
 
 impl Runs {
-    fn median(&self, figure: impl Fn(&Figures) -> f64) -> f64 {
+    pub(super) fn median(&self, figure: impl Fn(&Figures) -> f64) -> f64 {
         median(self.own.iter().map(figure))
     }
 
-    fn median_of_null(&self, figure: impl Fn(&Figures) -> f64) -> f64 {
-        let ratio = |(own, null)| figure(own) / figure(null);
-        median(self.own.iter().zip(&self.null).map(ratio))
+    /// Of the other row's.
+    pub(super) fn ratio(&self, figure: impl Fn(&Figures) -> f64) -> f64 {
+        let ratio = |(own, base)| figure(own) / figure(base);
+        median(self.own.iter().zip(&self.base).map(ratio))
+    }
+
+    /// Above the other row's.
+    pub(super) fn added(&self, figure: impl Fn(&Figures) -> f64) -> f64 {
+        let added = |(own, base)| figure(own) - figure(base);
+        median(self.own.iter().zip(&self.base).map(added))
     }
 }
 
-/// Runs all rows once a round, so that whatever else the machine does hits all of them.
-fn interleaved(world: &World, rows: &[Row], flags: &[&str]) -> Vec<Runs> {
+/// Runs all rows once a round, so that whatever else the machine does hits all of them. `base` says
+/// with which row one is compared.
+pub(super) fn interleaved(
+    world: &mut World,
+    rows: &[Row],
+    duration: &str,
+    base: impl Fn(usize) -> usize,
+) -> Vec<Runs> {
     for row in rows {
-        world.load(row, &["--requests", "20000"]);
+        row.run(world, "500ms");
     }
     let mut runs: Vec<Vec<Figures>> = rows.iter().map(|_| Vec::new()).collect();
     for _ in 0..ROUNDS {
         for (row, runs) in rows.iter().zip(&mut runs) {
-            runs.push(run(world, row, flags));
+            runs.push(row.run(world, duration));
         }
     }
-    let null = runs[0].clone();
-    let with_null = |own| Runs {
-        own,
-        null: null.clone(),
+    let of = |index: usize| Runs {
+        own: runs[index].clone(),
+        base: runs[base(index)].clone(),
     };
-    runs.into_iter().map(with_null).collect()
+    (0..rows.len()).map(of).collect()
 }
 
-fn run(world: &World, row: &Row, flags: &[&str]) -> Figures {
-    let before = world.redis.script_calls();
-    let report = world.load(row, flags);
-    let calls = (world.redis.script_calls() - before) as f64;
-    let number = |value: &Value| value.as_f64().expect("it is a number");
-    let redis_seconds = number(&report["cpu"][1]["seconds"]);
-    let decided = number(&report["ok"]) + number(&report["over_limit"]);
-    Figures {
-        redis_micros: redis_seconds * 1e6 / decided,
-        errors: number(&report["errors"]),
-        per_second: number(&report["decisions_per_second"]),
-        cpu_micros: number(&report["cpu_seconds_per_million"]),
-        p50: number(&report["latency_micros"]["p50"]),
-        p99: number(&report["latency_micros"]["p99"]),
-        calls: calls / number(&report["requests"]),
-        calls_per_second: calls / number(&report["seconds"]),
-    }
-}
-
-fn median(numbers: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn median(numbers: impl Iterator<Item = f64>) -> f64 {
     let mut numbers: Vec<f64> = numbers.collect();
     numbers.sort_by(f64::total_cmp);
     numbers[numbers.len() / 2]
 }
 
 const ROUNDS: usize = 5;
-
-/// The first is what the others are compared with.
-const ROWS: &[Row] = &[
-    Row {
-        name: "null",
-        served_by: ServedBy::Null,
-        flags: &["--entry-key", "vast"],
-    },
-    Row {
-        name: "memory, one key admitted",
-        served_by: ServedBy::Memory,
-        flags: &["--entry-key", "vast"],
-    },
-    Row {
-        name: "memory, one key refused",
-        served_by: ServedBy::Memory,
-        flags: &["--entry-key", "tiny"],
-    },
-    Row {
-        name: "Redis, one key admitted",
-        served_by: ServedBy::Redis,
-        flags: &["--entry-key", "vast"],
-    },
-    Row {
-        name: "Redis, one key refused",
-        served_by: ServedBy::Redis,
-        flags: &["--entry-key", "tiny"],
-    },
-    Row {
-        name: "Redis, 100,000 keys evenly",
-        served_by: ServedBy::Redis,
-        flags: &["--entry-key", "hundred", "--keys", "100000"],
-    },
-    Row {
-        name: "Redis, 100,000 keys, zipf 0.99",
-        served_by: ServedBy::Redis,
-        flags: &["--entry-key", "vast", "--keys", "100000", "--zipf", "0.99"],
-    },
-];
-
-const PACED: &[Row] = &[
-    Row {
-        name: "null, 10,000/s",
-        served_by: ServedBy::Null,
-        flags: &["--entry-key", "vast", "--rate", "10000"],
-    },
-    Row {
-        name: "one key, 1 minute, 1,000/s",
-        served_by: ServedBy::Redis,
-        flags: &["--entry-key", "minute", "--rate", "1000"],
-    },
-    Row {
-        name: "one key, 1 second, 10,000/s",
-        served_by: ServedBy::Redis,
-        flags: &["--entry-key", "second", "--rate", "10000"],
-    },
-    Row {
-        name: "one key refused, 10,000/s",
-        served_by: ServedBy::Redis,
-        flags: &["--entry-key", "tiny", "--rate", "10000"],
-    },
-    Row {
-        name: "100,000 keys evenly, 5,000/s",
-        served_by: ServedBy::Redis,
-        flags: &[
-            "--entry-key",
-            "hundred",
-            "--keys",
-            "100000",
-            "--rate",
-            "5000",
-        ],
-    },
-];

@@ -6,68 +6,106 @@ use redis::cmd;
 use crate::child::Server;
 
 /// A server that keeps nothing on disk.
-pub(crate) struct Redis {
+pub(super) struct Redis {
     server: Server,
+}
+
+/// What it has been told to run so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Calls {
+    pub(super) scripts: u64,
+    /// Those inside of scripts included, without what this program and the probes of connections ask.
+    pub(super) commands: u64,
+}
+
+/// What keys take.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    pub(super) n: u64,
+    /// Besides their names.
+    pub(super) mean_bytes: f64,
+    pub(super) most_bytes: u64,
+    /// Which never expire.
+    pub(super) n_without_end: u64,
 }
 
 impl Redis {
     /// None where there is no `redis-server`.
-    pub(crate) fn start() -> Option<Self> {
+    pub(super) fn start() -> Option<Self> {
         let server = Server::redis()?;
         Some(Self { server })
     }
 
-    pub(crate) fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("redis://{}/0", self.server.address())
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> u32 {
         self.server.pid()
     }
 
-    /// How many scripts it has been told to run so far.
-    pub(crate) fn script_calls(&self) -> u64 {
+    pub(super) fn calls(&self) -> Calls {
         let stats: String = cmd("INFO")
             .arg("commandstats")
             .query(&mut self.connection())
             .expect("Redis answers");
-        let calls = |line: &str| {
-            let (_, calls) = line.split_once("cmdstat_evalsha:calls=")?;
-            calls.split(',').next()?.parse().ok()
-        };
-        stats.lines().find_map(calls).unwrap_or(0)
+        let by_command = stats.lines().filter_map(|line| {
+            let (command, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            let calls: u64 = rest.split(',').next()?.parse().ok()?;
+            Some((command, calls))
+        });
+        let (mut scripts, mut commands) = (0, 0);
+        for (command, calls) in by_command {
+            match command {
+                "evalsha" => scripts += calls,
+                "get" | "set" | "del" | "incrby" | "expire" | "time" => {}
+                _ => continue,
+            }
+            commands += calls;
+        }
+        Calls { scripts, commands }
     }
 
-    pub(crate) fn forget_all(&self) {
+    pub(super) fn forget_all(&self) {
         let done = cmd("FLUSHALL").exec(&mut self.connection());
         done.expect("Redis answers");
     }
 
-    /// How many bytes Redis says that keys take, besides their names: the mean and the most.
-    pub(crate) fn bytes_per_key(&self) -> (f64, u64) {
+    /// What Redis says that all of its keys take.
+    pub(super) fn keys(&self) -> Keys {
         let mut connection = self.connection();
-        let (mut cursor, mut sum, mut most, mut n) = (0_u64, 0, 0, 0);
+        let (mut cursor, mut sum) = (0_u64, 0);
+        let mut keys = Keys::default();
         loop {
-            let (next, keys): (u64, Vec<Vec<u8>>) = cmd("SCAN")
+            let (next, names): (u64, Vec<Vec<u8>>) = cmd("SCAN")
                 .arg(cursor)
                 .arg("COUNT")
                 .arg(1_000)
                 .query(&mut connection)
                 .expect("Redis answers");
-            for key in keys {
-                let bytes: u64 = cmd("MEMORY")
-                    .arg("USAGE")
-                    .arg(&key)
-                    .query(&mut connection)
-                    .expect("Redis answers");
-                let besides = bytes.saturating_sub(key.len() as u64);
+            for name in names {
+                let mut ask = |command: &mut redis::Cmd| -> Option<i64> {
+                    command
+                        .arg(&name)
+                        .query(&mut connection)
+                        .expect("Redis answers")
+                };
+                let bytes = ask(cmd("MEMORY").arg("USAGE"));
+                let ttl = ask(&mut cmd("PTTL"));
+                // It may have expired since.
+                let Some(bytes) = bytes.and_then(|bytes| u64::try_from(bytes).ok()) else {
+                    continue;
+                };
+                let besides = bytes.saturating_sub(name.len() as u64);
                 sum += besides;
-                most = besides.max(most);
-                n += 1;
+                keys.most_bytes = besides.max(keys.most_bytes);
+                keys.n_without_end += u64::from(ttl == Some(-1));
+                keys.n += 1;
             }
             cursor = next;
             if cursor == 0 {
-                return (sum as f64 / f64::from(n), most);
+                keys.mean_bytes = sum as f64 / keys.n as f64;
+                return keys;
             }
         }
     }
