@@ -5,6 +5,7 @@
 
 pub mod backend;
 pub mod burst;
+pub mod client_policy;
 pub mod cluster;
 pub mod emit;
 pub mod explain;
@@ -12,6 +13,7 @@ pub mod filter;
 pub mod gateway;
 mod grpc_route;
 pub mod namespace;
+pub mod origin;
 pub mod read;
 pub mod route;
 pub mod rules;
@@ -27,6 +29,7 @@ use serde::Serialize;
 use serde::Serializer;
 
 use crate::manifest::backend::BackendSpec;
+use crate::manifest::client_policy::ClientTrafficPolicySpec;
 use crate::manifest::gateway::GatewayClassSpec;
 use crate::manifest::gateway::GatewaySpec;
 use crate::manifest::namespace::NamespaceSpec;
@@ -42,6 +45,8 @@ pub enum Manifest {
     GatewayClass(Object<GatewayClassSpec>),
     /// Listeners.
     Gateway(Object<GatewaySpec>),
+    /// How clients are met.
+    ClientTrafficPolicy(Object<ClientTrafficPolicySpec>),
     /// Where requests go.
     Backend(Object<BackendSpec>),
     /// What belongs together; it is read only.
@@ -120,6 +125,7 @@ impl Manifest {
         match self {
             Self::GatewayClass(object) => &object.kind,
             Self::Gateway(object) => &object.kind,
+            Self::ClientTrafficPolicy(object) => &object.kind,
             Self::Backend(object) => &object.kind,
             Self::HttpRoute(object) => &object.kind,
             Self::Namespace(object) => &object.kind,
@@ -133,27 +139,13 @@ impl Manifest {
         match self {
             Self::GatewayClass(object) => &object.metadata,
             Self::Gateway(object) => &object.metadata,
+            Self::ClientTrafficPolicy(object) => &object.metadata,
             Self::Backend(object) => &object.metadata,
             Self::HttpRoute(object) => &object.metadata,
             Self::Namespace(object) => &object.metadata,
             Self::SecurityPolicy(object) => &object.metadata,
             Self::BackendTrafficPolicy(object) => &object.metadata,
         }
-    }
-
-    /// Where it stands among others: what is referred to before what refers, then by name.
-    fn place(&self) -> (usize, &str, &str) {
-        let kind = match self {
-            Self::GatewayClass(_) => 0,
-            Self::Gateway(_) => 1,
-            Self::Backend(_) => 2,
-            Self::HttpRoute(_) => 3,
-            Self::SecurityPolicy(_) => 4,
-            Self::BackendTrafficPolicy(_) => 5,
-            Self::Namespace(_) => 6,
-        };
-        let metadata = self.metadata();
-        (kind, metadata.namespace(), &metadata.name)
     }
 }
 
@@ -170,6 +162,7 @@ impl Serialize for Manifest {
         match self {
             Self::GatewayClass(object) => object.serialize(serializer),
             Self::Gateway(object) => object.serialize(serializer),
+            Self::ClientTrafficPolicy(object) => object.serialize(serializer),
             Self::Backend(object) => object.serialize(serializer),
             Self::HttpRoute(object) => object.serialize(serializer),
             Self::Namespace(object) => object.serialize(serializer),
@@ -222,21 +215,21 @@ impl TryFrom<&str> for Namespace {
     }
 }
 
-/// Puts manifests in the order in which they are written.
-pub fn sort(manifests: &mut [Manifest]) {
-    manifests.sort_by(|a, b| a.place().cmp(&b.place()));
-}
-
 /// Writes manifests as one YAML stream, in the order given.
 ///
 /// Strings that a reader of YAML 1.1 would take for something else are quoted.
 pub fn write(manifests: &[Manifest]) -> String {
     let mut text = String::new();
     for manifest in manifests {
-        text.push_str("---\n");
-        write_to(&mut text, manifest);
+        write_next(&mut text, manifest);
     }
     text
+}
+
+/// Writes a manifest as the next document of a YAML stream.
+pub fn write_next(text: &mut String, manifest: &Manifest) {
+    text.push_str("---\n");
+    write_to(text, manifest);
 }
 
 /// Writes a manifest as one YAML document, without a `---`.

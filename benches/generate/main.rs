@@ -19,6 +19,7 @@ use slidegate::document::node;
 use slidegate::manifest;
 use slidegate::manifest::Namespace;
 use slidegate::manifest::emit;
+use slidegate::manifest::emit::Emission;
 use slidegate::manifest::read;
 use slidegate::manifest::rules;
 use slidegate::platform::document;
@@ -66,8 +67,13 @@ fn bench(criterion: &mut Criterion, n_routes: usize) {
     }];
 
     stage("documents to manifests, whole", &mut || {
-        let manifests = platform::manifests(&files, "default").unwrap();
-        black_box(manifest::write(&manifests));
+        let (platform, namespace) = platform::read(files.to_vec(), "default").unwrap();
+        let mut text = String::new();
+        for manifest in Emission::of(&platform, &namespace).manifests() {
+            text.clear();
+            manifest::write_next(&mut text, &manifest);
+            black_box(&text);
+        }
     });
     stage("documents to manifests, parsing", &mut || {
         black_box(node::parse(&files[0].name, &files[0].text).unwrap());

@@ -6,11 +6,13 @@ use std::io::Write;
 
 use crate::manifest::explain;
 use crate::manifest::explain::Answer;
-use crate::manifest::explain::Applied;
-use crate::manifest::explain::Entities;
 use crate::manifest::explain::Explanation;
-use crate::manifest::explain::Hits;
-use crate::manifest::explain::Sent;
+use crate::manifest::explain::call::Applied;
+use crate::manifest::explain::call::Hits;
+use crate::manifest::explain::call::Sent;
+use crate::manifest::explain::call::Written;
+use crate::manifest::explain::entities::Entities;
+use crate::manifest::explain::local::LocalLimit;
 use crate::manifest::explain::request::Request;
 use crate::rule::tree::RuleSet;
 use crate::settings::explain::Explain;
@@ -33,12 +35,13 @@ pub fn run(settings: &Explain, output: &mut impl Write) -> Result<(), TaskError>
         port: settings.port,
         path: settings.path.clone(),
         headers: settings.header.clone(),
+        auth_headers: settings.auth_header.clone(),
         address: settings.ip,
     };
     let mut answers = explain::explain(&deployed.manifests, &rules, &request)?;
-    if let Some(platform) = &deployed.platform {
+    if let Some((platform, namespace)) = &deployed.platform {
         for met in answers.iter_mut().filter_map(|answer| answer.met.as_mut()) {
-            met.entities = Some(Entities::of(platform, &met.route));
+            Entities::name_in(met, platform, namespace);
         }
     }
     if answers.is_empty() {
@@ -72,6 +75,19 @@ fn write(text: &mut String, met: &Explanation) -> fmt::Result {
         write!(text, " ({name})")?;
     }
     writeln!(text, ", match {}", met.match_index)?;
+    for removed in &met.removed {
+        let (header, policy) = (&removed.header, &removed.policy);
+        writeln!(
+            text,
+            "  header `{header}` is removed before anything sees it, by {policy}"
+        )?;
+    }
+    for header in &met.not_added {
+        writeln!(
+            text,
+            "  header `{header}` is not added: no authentication in force sets it"
+        )?;
+    }
     if let Some(entities) = &met.entities {
         write_entities(text, entities)?;
     }
@@ -85,8 +101,15 @@ fn write(text: &mut String, met: &Explanation) -> fmt::Result {
     for policy in &met.overridden {
         writeln!(text, "  overridden by {first}: {policy}")?;
     }
+    for limit in &met.local {
+        write_local(text, limit)?;
+    }
     if met.calls.is_empty() {
-        writeln!(text, "  Envoy asks nothing: no limit counts this request")?;
+        let beside = match met.local.as_slice() {
+            [] => "no limit counts this request",
+            _ => "no other limit counts this request",
+        };
+        writeln!(text, "  Envoy asks nothing: {beside}")?;
     }
     for call in &met.calls {
         let when = if call.after_response {
@@ -100,8 +123,15 @@ fn write(text: &mut String, met: &Explanation) -> fmt::Result {
         }
     }
     for limit in &met.passed_over {
-        let (policy, field, reason) = (&limit.policy, &limit.field, &limit.reason);
-        writeln!(text, "  not counted by {policy}, {field}: {reason}")?;
+        let Written { policy, field, .. } = &limit.at;
+        let reason = &limit.reason;
+        match entity(&limit.at) {
+            Some(entity) => writeln!(
+                text,
+                "  not counted by {entity} ({policy}, {field}): {reason}"
+            )?,
+            None => writeln!(text, "  not counted by {policy}, {field}: {reason}")?,
+        }
     }
     if !met.headers.is_empty() {
         writeln!(text, "  if nothing has been counted before, the answer has")?;
@@ -113,6 +143,9 @@ fn write(text: &mut String, met: &Explanation) -> fmt::Result {
 }
 
 fn write_entities(text: &mut String, entities: &Entities) -> fmt::Result {
+    if let Some(plan) = &entities.plan {
+        writeln!(text, "  plan: {plan} holds for the consumer")?;
+    }
     for policy in &entities.policies {
         write!(text, "  {}: {} is in force", policy.kind, policy.in_force)?;
         if !policy.overridden.is_empty() {
@@ -134,15 +167,47 @@ fn write_sent(text: &mut String, sent: &Sent) -> fmt::Result {
         Hits::Number(hits) => format!("{hits} hits"),
         Hits::Metadata(place) => format!("the hits in metadata {place}"),
     };
+    writeln!(text, "      {hits} of {limit}, from {}", place(&sent.at))
+}
+
+fn write_local(text: &mut String, limit: &LocalLimit) -> fmt::Result {
+    let (requests, unit) = (limit.requests, limit.unit);
+    let each = each(&limit.each);
+    let shadow = if limit.shadow { ", in shadow mode" } else { "" };
+    let place = place(&limit.at);
     writeln!(
         text,
-        "      {hits} of {limit}, from {}, {}",
-        sent.policy, sent.field
+        "  each Envoy alone lets {requests} per {unit}{each} pass{shadow}, from {place}"
     )
 }
 
+/// Where a limit is written, with what says it on the platform.
+fn place(at: &Written) -> String {
+    let Written { policy, field, .. } = at;
+    match entity(at) {
+        Some(entity) => format!("{entity} ({policy}, {field})"),
+        None => format!("{policy}, {field}"),
+    }
+}
+
+fn entity(at: &Written) -> Option<String> {
+    let entity = at.entity.as_ref()?;
+    Some(match entity.part {
+        Some(part) => format!("{}, its {part}", entity.name),
+        None => entity.name.clone(),
+    })
+}
+
+fn each(each: &[String]) -> String {
+    match each {
+        [] => String::new(),
+        each => format!(" for each {}", each.join(" and ")),
+    }
+}
+
 fn limit(limit: &Applied) -> String {
-    let mut text = format!("{} per {}", limit.requests, limit.unit);
+    let each = each(&limit.each);
+    let mut text = format!("{} per {}{each}", limit.requests, limit.unit);
     if limit.burst > 0 {
         text.push_str(&format!(" and {} at once", limit.burst));
     }

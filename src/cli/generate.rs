@@ -1,15 +1,15 @@
 //! `slidegate generate`: platform documents → manifests, or the rules that follow from either.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io;
+mod saved;
+
+use std::io::BufWriter;
 use std::io::Write;
 use std::path::Path;
-use std::path::PathBuf;
 
+use crate::cli::generate::saved::Saved;
 use crate::manifest;
 use crate::manifest::Manifest;
-use crate::manifest::emit::MANAGED_BY;
+use crate::manifest::emit::Emission;
 use crate::manifest::settings::commented;
 use crate::manifest::settings::needed;
 use crate::rule::document;
@@ -18,109 +18,69 @@ use crate::settings::generate::Generate;
 use crate::shutdown::TaskError;
 use crate::source;
 use crate::source::file;
-use crate::source::file::File;
 use crate::source::platform;
 
 /// Writes a stream to `output`, or files to the directory that the settings name.
 ///
-/// Files of an earlier run that this one does not write are left where they are, and named.
+/// Nothing is written before all documents have been found to be without faults.
 pub fn run(settings: &Generate, output: &mut impl Write) -> Result<(), TaskError> {
     let files = file::read(&settings.paths)?;
-    let Some(directory) = &settings.output else {
-        let stream = match settings.form {
-            Form::Manifests => {
-                let manifests = manifests(settings, &files)?;
-                let hint = needed(&manifests).map(|it| commented(&it));
-                hint.unwrap_or_default() + &manifest::write(&manifests)
-            }
-            Form::RateLimitConfig => rules(settings, &files)?,
-        };
-        return Ok(output.write_all(stream.as_bytes())?);
-    };
-    let contents = match settings.form {
+    match settings.form {
         Form::Manifests => {
-            let manifests = manifests(settings, &files)?;
-            let hint = needed(&manifests).map(|it| (HINT.to_owned(), it));
-            manifests.iter().map(named).chain(hint).collect()
+            let (platform, namespace) = platform::read(files, &settings.namespace)?;
+            let emission = Emission::of(&platform, &namespace);
+            match &settings.output {
+                None => stream(&emission, output),
+                Some(directory) => save(&emission, directory)?.tell(output),
+            }
         }
         Form::RateLimitConfig => {
-            let rules = rules(settings, &files)?;
-            BTreeMap::from([("rate-limit-config.yaml".to_owned(), rules)])
+            let derived = source::derived(&files, &settings.namespace)?;
+            let rules = document::write(&derived.domains);
+            let Some(directory) = &settings.output else {
+                return Ok(output.write_all(rules.as_bytes())?);
+            };
+            let mut saved = Saved::into(directory)?;
+            saved.add("rate-limit-config.yaml", &rules)?;
+            saved.finish()?.tell(output)
         }
-    };
-    save(directory, &contents)?;
-    writeln!(
-        output,
-        "{} files written to {}",
-        contents.len(),
-        directory.display()
-    )?;
-    for path in left_over(directory, &contents)? {
-        let path = path.display();
-        writeln!(
-            output,
-            "{path} is of an earlier run and was left: delete it, and its resource"
-        )?;
     }
-    Ok(())
+}
+
+/// Writes each manifest as soon as it is made: all of them at once would take much memory.
+fn stream(emission: &Emission<'_>, output: &mut impl Write) -> Result<(), TaskError> {
+    let mut output = BufWriter::with_capacity(BUFFER, output);
+    if let Some(settings) = needed(emission) {
+        output.write_all(commented(&settings).as_bytes())?;
+    }
+    let mut text = String::new();
+    for manifest in emission.manifests() {
+        text.clear();
+        manifest::write_next(&mut text, &manifest);
+        output.write_all(text.as_bytes())?;
+    }
+    Ok(output.flush()?)
+}
+
+/// How many bytes are gathered before they are written.
+const BUFFER: usize = 1 << 16;
+
+fn save(emission: &Emission<'_>, directory: &Path) -> Result<saved::Finished, TaskError> {
+    let mut saved = Saved::into(directory)?;
+    if let Some(settings) = needed(emission) {
+        saved.add(HINT, &settings)?;
+    }
+    for manifest in emission.manifests() {
+        saved.add(&file_name(&manifest), &manifest::write_one(&manifest))?;
+    }
+    Ok(saved.finish()?)
 }
 
 /// The file that says what Envoy Gateway needs; not called `.yaml`, because it is nothing to apply.
 const HINT: &str = "envoy-gateway-settings.txt";
 
-fn manifests(settings: &Generate, files: &[File]) -> Result<Vec<Manifest>, TaskError> {
-    Ok(platform::manifests(files, &settings.namespace)?)
-}
-
-fn rules(settings: &Generate, files: &[File]) -> Result<String, TaskError> {
-    let derived = source::derived(files, &settings.namespace)?;
-    Ok(document::write(&derived.domains))
-}
-
-/// A manifest with the name of its file, which is its own: no kind has a hyphen in it.
-fn named(manifest: &Manifest) -> (String, String) {
+/// The name of a manifest's file, which is its own: no kind has a hyphen in it.
+fn file_name(manifest: &Manifest) -> String {
     let kind = manifest.kind().to_ascii_lowercase();
-    let name = &manifest.metadata().name;
-    (format!("{kind}-{name}.yaml"), manifest::write_one(manifest))
-}
-
-fn save(directory: &Path, contents: &BTreeMap<String, String>) -> Result<(), Unwritable> {
-    let unwritable = |path: &Path| {
-        let path = path.to_owned();
-        move |source| Unwritable { path, source }
-    };
-    fs::create_dir_all(directory).map_err(unwritable(directory))?;
-    for (name, text) in contents {
-        let path = directory.join(name);
-        fs::write(&path, text).map_err(unwritable(&path))?;
-    }
-    Ok(())
-}
-
-/// The manifests in a directory that we have generated, but not now.
-fn left_over(directory: &Path, contents: &BTreeMap<String, String>) -> io::Result<Vec<PathBuf>> {
-    let mark = format!("{MANAGED_BY}: slidegate");
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if !name.ends_with(".yaml") || contents.contains_key(&*name) {
-            continue;
-        }
-        // What cannot be read as text is none of ours.
-        if fs::read_to_string(entry.path()).is_ok_and(|text| text.contains(&mark)) {
-            paths.push(entry.path());
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-/// A file that could not be written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write {}", path.display())]
-struct Unwritable {
-    path: PathBuf,
-    source: io::Error,
+    format!("{kind}-{}.yaml", manifest.metadata().name)
 }

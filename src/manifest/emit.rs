@@ -5,6 +5,7 @@
 //! policies for several routes or for all gateways.
 
 mod backend;
+mod client_policy;
 mod cluster;
 mod filter;
 mod gateway;
@@ -15,7 +16,6 @@ pub(in crate::manifest) mod traffic_policy;
 
 use std::collections::BTreeMap;
 
-use crate::manifest;
 use crate::manifest::Manifest;
 use crate::manifest::Metadata;
 use crate::manifest::Namespace;
@@ -23,33 +23,82 @@ use crate::platform::ApiService;
 use crate::platform::Platform;
 use crate::platform::effective::Effective;
 use crate::platform::effective::Source;
+use crate::platform::effective::policies::Policies;
+use crate::platform::effective::traffic::Traffic;
 
 /// The resources of a platform, in the order in which they are written.
 pub fn manifests(platform: &Platform, namespace: &Namespace) -> Vec<Manifest> {
-    let mut manifests = Vec::new();
-    for object in gateway::classes(platform) {
-        manifests.push(Manifest::GatewayClass(object));
-    }
-    for gateway in &platform.gateways {
-        let object = gateway::object(gateway, namespace);
-        manifests.push(Manifest::Gateway(object));
-    }
-    for backend in &platform.backends {
-        let objects = backend::objects(backend, namespace);
-        manifests.extend(objects.into_iter().map(Manifest::Backend));
-    }
-    let effective = Effective::new(platform);
-    for route in &platform.routes {
-        let object = route::object(route, &effective, namespace);
-        manifests.push(Manifest::HttpRoute(object));
-        if let Some(object) = security_policy::object(route, &effective, namespace) {
-            manifests.push(Manifest::SecurityPolicy(object));
+    Emission::of(platform, namespace).manifests().collect()
+}
+
+/// The resources of a platform, each made when it is asked for: all of them together take more memory
+/// than the platform.
+#[derive(Debug)]
+pub struct Emission<'p> {
+    platform: &'p Platform,
+    namespace: &'p Namespace,
+    effective: Effective<'p>,
+    policies: Policies<'p>,
+}
+
+impl<'p> Emission<'p> {
+    /// What a platform becomes in a namespace.
+    pub fn of(platform: &'p Platform, namespace: &'p Namespace) -> Self {
+        let effective = Effective::new(platform);
+        let policies = Policies::of(platform, &effective);
+        Self {
+            platform,
+            namespace,
+            effective,
+            policies,
         }
     }
-    let objects = traffic_policy::objects(platform, &effective, namespace);
-    manifests.extend(objects.into_iter().map(Manifest::BackendTrafficPolicy));
-    manifest::sort(&mut manifests);
-    manifests
+
+    /// The resources, in the order in which they are written: what is referred to before what refers,
+    /// then by name, as the platform has its entities.
+    pub fn manifests(&self) -> impl Iterator<Item = Manifest> {
+        let Self {
+            platform,
+            namespace,
+            effective,
+            policies,
+        } = self;
+        let classes = gateway::classes(platform).into_iter();
+        let gateways = platform.gateways.iter();
+        let clients = client_policy::objects(platform, namespace);
+        let routes = platform.routes.iter();
+        let security = platform.routes.iter();
+        let security =
+            security.filter_map(|route| security_policy::object(route, effective, namespace));
+        classes
+            .map(Manifest::GatewayClass)
+            .chain(gateways.map(|it| Manifest::Gateway(gateway::object(it, namespace))))
+            .chain(clients.map(Manifest::ClientTrafficPolicy))
+            .chain(backend::objects(platform, namespace).map(Manifest::Backend))
+            .chain(routes.map(|it| Manifest::HttpRoute(route::object(it, effective, namespace))))
+            .chain(security.map(Manifest::SecurityPolicy))
+            .chain(
+                traffic_policy::objects(platform, policies, namespace)
+                    .map(Manifest::BackendTrafficPolicy),
+            )
+    }
+
+    /// Whether there are backends among them.
+    pub fn has_backends(&self) -> bool {
+        !self.platform.backends.is_empty()
+    }
+
+    /// Whether there are limits among them that a service counts.
+    pub fn has_limits(&self) -> bool {
+        let Policies {
+            of_gateways,
+            of_services,
+            of_routes,
+        } = &self.policies;
+        // Services have policies only for limits that their routes share.
+        let is_limited = |it: &Traffic<'_>| it.rate_limit.is_some();
+        of_gateways.is_some() || !of_services.is_empty() || of_routes.iter().any(is_limited)
+    }
 }
 
 /// The label that says who made a resource.

@@ -2,16 +2,30 @@
 //!
 //! What has been counted before is not known here: answers are those to a first request.
 
+pub mod call;
+mod caller;
+pub mod client;
 mod descriptor;
+pub mod entities;
 mod expression;
+pub mod local;
 pub mod request;
 mod routing;
+mod target;
 
 use serde::Serialize;
 
 use crate::manifest::Manifest;
 use crate::manifest::Object;
+use crate::manifest::explain::call::Call;
+use crate::manifest::explain::call::Hits;
+use crate::manifest::explain::call::PassedOver;
+use crate::manifest::explain::call::Sent;
+use crate::manifest::explain::call::Written;
+use crate::manifest::explain::client::Removed;
 use crate::manifest::explain::descriptor::Pairs;
+use crate::manifest::explain::entities::Entities;
+use crate::manifest::explain::local::LocalLimit;
 use crate::manifest::explain::request::Request;
 use crate::manifest::explain::routing::Attached;
 use crate::manifest::explain::routing::Met;
@@ -27,12 +41,6 @@ use crate::manifest::rules::policies::Standing;
 use crate::manifest::rules::remark::Remarks;
 use crate::manifest::rules::remark::Untranslatables;
 use crate::manifest::rules::remark::named;
-use crate::manifest::traffic_policy::CostFrom;
-use crate::manifest::traffic_policy::CostSource;
-use crate::platform::Platform;
-use crate::platform::effective::contest;
-use crate::rule::Allowance;
-use crate::rule::limit::Limit;
 use crate::rule::tree::RuleSet;
 
 /// What becomes of a request at a port of a gateway.
@@ -70,100 +78,21 @@ pub struct Explanation {
     pub policies: Vec<String>,
     /// The policies that do not hold because the first one does.
     pub overridden: Vec<String>,
+    /// The headers that the client sent and that nothing sees.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<Removed>,
+    /// The headers that authentication would add, if any that is in force did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_added: Vec<String>,
+    /// The limits that Envoy holds alone, before it asks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub local: Vec<LocalLimit>,
     /// What Envoy asks, in this order, until an answer is a refusal.
     pub calls: Vec<Call>,
     /// The limits that do not count the request.
     pub passed_over: Vec<PassedOver>,
     /// The headers of the answer, when nothing has been counted before.
     pub headers: Vec<(String, String)>,
-}
-
-/// What a platform has in force for a route.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Entities {
-    /// Of each type of policy the one in force.
-    pub policies: Vec<InForce>,
-}
-
-/// A policy of a platform that is in force.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct InForce {
-    /// Its type.
-    #[serde(rename = "type")]
-    pub kind: &'static str,
-    /// The policy, or the route that says it itself, as `Kind/name`.
-    pub in_force: String,
-    /// Those that are not because this one is, the next in line first.
-    pub overridden: Vec<String>,
-}
-
-/// A call of the rate-limit service.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Call {
-    /// The domain.
-    pub domain: String,
-    /// Whether it comes after the response, to book what that cost.
-    pub after_response: bool,
-    /// What is asked; a refusal of one refuses the request.
-    pub descriptors: Vec<Sent>,
-}
-
-/// A descriptor that Envoy sends.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Sent {
-    /// Its entries.
-    pub entries: Vec<(String, String)>,
-    /// What it costs.
-    pub hits: Hits,
-    /// The limit that applies to it.
-    pub limit: Option<Applied>,
-    /// The policy that it comes from.
-    pub policy: String,
-    /// The field of the policy.
-    pub field: String,
-    /// Whether the answer's headers leave it out.
-    #[serde(skip)]
-    is_hidden: bool,
-}
-
-/// What a descriptor costs.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Hits {
-    /// So many hits; none only asks whether one is left.
-    Number(u64),
-    /// What stands in the request's metadata, as `namespace:key`; without it nothing is asked.
-    Metadata(String),
-}
-
-/// A limit that applies to a descriptor.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Applied {
-    /// So many hits.
-    pub requests: u32,
-    /// The unit of its window.
-    pub unit: &'static str,
-    /// The length of its window.
-    pub window_seconds: u64,
-    /// How many hits more one window may hold.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub burst: u32,
-    /// Whether it refuses nothing.
-    pub shadow: bool,
-    /// Where a request's own limit stands, as `namespace:key`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from_metadata: Option<String>,
-}
-
-/// A limit that does not count a request.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct PassedOver {
-    /// The policy that it stands in.
-    pub policy: String,
-    /// The field of the policy.
-    pub field: String,
-    /// Why Envoy does not ask for it.
-    pub reason: String,
 }
 
 /// Explains a request at each port of each gateway that it can come to.
@@ -198,12 +127,15 @@ pub fn explain(
             if request.port.is_some_and(|wanted| wanted != port) {
                 continue;
             }
-            let met = routing::meet(&attached, gateway, port, request);
+            let met = routing::meet(&attached, gateway, port, request, |attachment, request| {
+                let policy = client::policy(manifests, attachment);
+                policy.map(|policy| client::change(policy, request))
+            });
             let (namespace, name) = identity(&gateway.metadata);
             answers.push(Answer {
                 gateway: format!("{namespace}/{name}"),
                 port,
-                met: met.map(|met| Explanation::of(&met, &policies, rules, request)),
+                met: met.map(|met| Explanation::of(met, manifests, &policies, rules)),
             });
         }
     }
@@ -222,36 +154,18 @@ fn ports(gateway: &Object<GatewaySpec>) -> Vec<u16> {
     ports
 }
 
-// === impl Entities ===
-
-impl Entities {
-    /// What is in force for the route that became a manifest, given as `Kind namespace/name`.
-    pub fn of(platform: &Platform, manifest: &str) -> Self {
-        let name = manifest.rsplit('/').next();
-        let mut routes = platform.routes.iter();
-        let route = routes.find(|route| Some(route.name.as_str()) == name);
-        let contests = route.map(|route| contest::contests(platform, route));
-        let policies = contests.into_iter().flatten().map(|it| InForce {
-            kind: it.kind,
-            in_force: it.in_force.to_string(),
-            overridden: it.overridden.iter().map(ToString::to_string).collect(),
-        });
-        Self {
-            policies: policies.collect(),
-        }
-    }
-}
-
 // === impl Explanation ===
 
 impl Explanation {
     fn of<'m>(
-        met: &Met<'m, '_>,
+        mut met: Met<'m, '_>,
+        manifests: &'m [Manifest],
         policies: &Policies<'m>,
         rules: &RuleSet,
-        request: &Request,
     ) -> Self {
         let (route, attachment) = (met.attached.route, &met.attached.attachment);
+        let mut request = met.request.clone();
+        let not_added = caller::authenticate(manifests, &met, &mut request);
         let standing = policies.standing(route, met.rule, attachment);
         let mut explanation = Self {
             listener: attachment.listener.name.clone(),
@@ -263,6 +177,9 @@ impl Explanation {
             entities: None,
             policies: Vec::new(),
             overridden: Vec::new(),
+            removed: std::mem::take(&mut met.removed),
+            not_added,
+            local: Vec::new(),
             calls: Vec::new(),
             passed_over: Vec::new(),
             headers: Vec::new(),
@@ -274,8 +191,12 @@ impl Explanation {
         explanation.policies = in_force.map(named).collect();
         explanation.overridden = standing.overridden.iter().map(|it| named(*it)).collect();
         let bucket = rules::bucket(route, met.rule_index, met.match_index, met.hostname);
-        explanation.ask(&standing, &attachment.domain(), &bucket, rules, request);
-        explanation.headers = headers(&explanation.calls);
+        (explanation.local, explanation.passed_over) = local::limits(&standing, &request);
+        explanation.ask(&standing, &attachment.domain(), &bucket, rules, &request);
+        let clients = client::policy(manifests, attachment);
+        if !clients.is_some_and(client::hides_limits) {
+            explanation.headers = call::headers(&explanation.calls);
+        }
         explanation
     }
 
@@ -301,8 +222,7 @@ impl Explanation {
                     }
                 }
                 Err(reason) => self.passed_over.push(PassedOver {
-                    policy: named(chain.policy),
-                    field: chain.field(),
+                    at: Written::at(chain.policy, chain.field()),
                     reason,
                 }),
             }
@@ -318,15 +238,14 @@ impl Explanation {
         let cost = chain.rule.cost.as_ref();
         let at_request = cost.and_then(|it| it.request.as_ref());
         let sent = Sent {
-            hits: at_request.map_or(Hits::Number(1), hits),
-            limit: applied(chain, domain, &entries, rules),
+            hits: at_request.map_or(Hits::Number(1), call::hits),
+            limit: call::applied(chain, domain, &entries, rules),
             entries,
-            policy: named(chain.policy),
-            field: chain.field(),
+            at: Written::at(chain.policy, chain.field()),
             is_hidden: chain.rule.x_rate_limit_headers.as_deref() == Some("Off"),
         };
         if let Some(cost) = cost.and_then(|it| it.response.as_ref()) {
-            let hits = hits(cost);
+            let hits = call::hits(cost);
             self.call(domain, true).push(Sent {
                 hits,
                 ..sent.clone()
@@ -348,92 +267,6 @@ impl Explanation {
         });
         &mut self.calls[index].descriptors
     }
-}
-
-fn hits(cost: &CostSource) -> Hits {
-    match (cost.from, &cost.metadata) {
-        (CostFrom::Metadata, Some(it)) => Hits::Metadata(format!("{}:{}", it.namespace, it.key)),
-        _ => Hits::Number(cost.number.unwrap_or(1)),
-    }
-}
-
-/// The limit that the service finds for a descriptor.
-fn applied(
-    chain: &Chain<'_>,
-    domain: &str,
-    entries: &[(String, String)],
-    rules: &RuleSet,
-) -> Option<Applied> {
-    let entries = entries
-        .iter()
-        .map(|(key, value)| (key.as_str(), value.as_str()));
-    let rule = rules.rule(rules.domain(domain)?.find(entries)?);
-    let Allowance::Limited(limit) = &rule.allowance else {
-        return None;
-    };
-    let metadata = chain.rule.limit.from_metadata.as_ref();
-    let from_metadata = metadata.map(|it| format!("{}:{}", it.namespace, it.key));
-    Some(Applied {
-        from_metadata,
-        ..Applied::from(limit)
-    })
-}
-
-impl From<&Limit> for Applied {
-    fn from(limit: &Limit) -> Self {
-        Self {
-            requests: limit.requests,
-            unit: limit.unit.name(),
-            window_seconds: limit.window().seconds(),
-            burst: limit.burst,
-            shadow: limit.shadow,
-            from_metadata: None,
-        }
-    }
-}
-
-/// The headers that Envoy adds. Each filter writes them, and the one of the first call last: the
-/// limit that has least left comes first, then all limits with their windows.
-fn headers(calls: &[Call]) -> Vec<(String, String)> {
-    let limits = |call: &Call| -> Vec<(u64, Applied)> {
-        let shown = call.descriptors.iter().filter(|sent| !sent.is_hidden);
-        let left = |sent: &Sent| {
-            let limit = sent.limit.clone()?;
-            let hits = match sent.hits {
-                Hits::Number(hits) => hits,
-                Hits::Metadata(_) => 0,
-            };
-            let most = u64::from(limit.requests) + u64::from(limit.burst);
-            let left = most.saturating_sub(hits);
-            Some((left, limit))
-        };
-        shown.filter_map(left).collect()
-    };
-    let at_request = calls.iter().filter(|call| !call.after_response);
-    let Some(limits) = at_request.map(limits).find(|limits| !limits.is_empty()) else {
-        return Vec::new();
-    };
-    // Of those with as little left, the first.
-    let least = limits.iter().min_by_key(|(left, _)| *left);
-    let Some((left, least)) = least else {
-        return Vec::new();
-    };
-    let mut text = least.requests.to_string();
-    for (_, limit) in &limits {
-        text.push_str(&format!(", {};w={}", limit.requests, limit.window_seconds));
-    }
-    vec![
-        ("x-ratelimit-limit".to_owned(), text),
-        ("x-ratelimit-remaining".to_owned(), left.to_string()),
-    ]
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes fields by reference"
-)]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 #[cfg(test)]

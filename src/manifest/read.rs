@@ -18,6 +18,7 @@ use crate::document::node::Node;
 use crate::document::quoted;
 use crate::manifest::Manifest;
 use crate::manifest::Object;
+use crate::manifest::client_policy::ClientTrafficPolicySpec;
 use crate::manifest::grpc_route::GrpcRouteSpec;
 use crate::manifest::namespace;
 use crate::manifest::read::typed::typed;
@@ -124,6 +125,21 @@ impl Found {
         let manifest = of_kind(at, faults);
         if faults.len() == n_faults {
             self.push(at, manifest);
+            self.note_unread(known, kind, &mut fields);
+        }
+    }
+
+    /// Notes the fields of a manifest that are not looked at.
+    fn note_unread(&mut self, known: &Group, kind: &str, fields: &mut Mapping<'_>) {
+        let spec = fields.optional("spec");
+        let Some(mut spec) = spec.and_then(|at| at.mapping(&mut Vec::new())) else {
+            return;
+        };
+        let of_kind = known.unread_fields.iter().filter(|(of, ..)| *of == kind);
+        for (_, field, reason) in of_kind {
+            let at = spec.optional(field);
+            let note = |at: At<'_>| at.fault(format!("is not looked at: {reason}"));
+            self.unread.extend(at.map(note));
         }
     }
 
@@ -155,6 +171,8 @@ struct Group {
     read: &'static [(&'static str, Read)],
     /// The kinds that are not, each with what it may change.
     unread: &'static [(&'static str, Option<&'static str>)],
+    /// Fields below `spec` of kinds that are read which are not, each with what it may change.
+    unread_fields: &'static [(&'static str, &'static str, &'static str)],
 }
 
 type Read = fn(&At<'_>, &mut Vec<Fault>) -> Option<Manifest>;
@@ -194,6 +212,7 @@ const GROUPS: &[Group] = &[
             ("TLSRoute", None),
             ("UDPRoute", None),
         ],
+        unread_fields: &[],
     },
     Group {
         name: "gateway.envoyproxy.io",
@@ -203,17 +222,12 @@ const GROUPS: &[Group] = &[
                 typed(at, faults).map(Manifest::Backend)
             }),
             ("BackendTrafficPolicy", traffic_policy),
+            ("ClientTrafficPolicy", client_policy),
             ("SecurityPolicy", |at, faults| {
                 typed(at, faults).map(Manifest::SecurityPolicy)
             }),
         ],
         unread: &[
-            (
-                "ClientTrafficPolicy",
-                Some(
-                    "it can switch the headers of limits off, and decide which address a client has",
-                ),
-            ),
             ("EnvoyExtensionPolicy", None),
             ("EnvoyGateway", None),
             (
@@ -229,20 +243,46 @@ const GROUPS: &[Group] = &[
                 Some("it can let a rule match fewer requests, or answer them itself"),
             ),
         ],
+        unread_fields: &[
+            ("ClientTrafficPolicy", "clientIPDetection", ADDRESS),
+            ("ClientTrafficPolicy", "enableProxyProtocol", ADDRESS),
+            (
+                "ClientTrafficPolicy",
+                "path",
+                "it can change a path before routes are compared with it",
+            ),
+            ("ClientTrafficPolicy", "proxyProtocol", ADDRESS),
+            (
+                "ClientTrafficPolicy",
+                "targetSelectors",
+                "what the policy does to targets selected by label is missing",
+            ),
+        ],
     },
 ];
 
+const ADDRESS: &str = "it can decide which address a client has";
+
+fn client_policy(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Manifest> {
+    let mut policy: Object<ClientTrafficPolicySpec> = typed(at, faults)?;
+    let target = old_target(at, faults);
+    policy.spec.target_refs.extend(target);
+    Some(Manifest::ClientTrafficPolicy(policy))
+}
+
+/// The one target of the older form.
+fn old_target(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<TargetRef> {
+    let spec = at.mapping(faults)?.optional("spec")?;
+    let target = spec.mapping(faults)?.optional("targetRef")?;
+    typed(&target, faults)
+}
+
 fn traffic_policy(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Manifest> {
     let mut policy: Object<BackendTrafficPolicySpec> = typed(at, faults)?;
+    let target = old_target(at, faults);
+    policy.spec.target_refs.extend(target);
     let spec = at.mapping(faults)?.optional("spec")?;
     let mut spec = spec.mapping(faults)?;
-    // The older form, of one target.
-    if let Some(target) = spec.optional("targetRef") {
-        policy
-            .spec
-            .target_refs
-            .extend(typed::<TargetRef>(&target, faults));
-    }
     if let Some(selectors) = spec.optional("targetSelectors") {
         faults.push(selectors.fault("targets selected by label are not supported yet"));
     }

@@ -7,6 +7,7 @@
 
 pub(in crate::manifest) mod attachment;
 pub(in crate::manifest) mod chain;
+pub(in crate::manifest) mod local;
 pub(in crate::manifest) mod policies;
 pub mod remark;
 pub(in crate::manifest) mod selector;

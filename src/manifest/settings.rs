@@ -1,13 +1,10 @@
 //! The settings of Envoy Gateway itself without which manifests would not work.
 
-use crate::manifest::Manifest;
+use crate::manifest::emit::Emission;
 
-/// The settings that these manifests need, as text to read: they are no Kubernetes resource.
-pub fn needed(manifests: &[Manifest]) -> Option<String> {
-    let has_backends = manifests
-        .iter()
-        .any(|it| matches!(it, Manifest::Backend(_)));
-    let has_limits = manifests.iter().any(limits);
+/// The settings that what a platform becomes needs, as text to read: they are no Kubernetes resource.
+pub fn needed(emission: &Emission<'_>) -> Option<String> {
+    let (has_backends, has_limits) = (emission.has_backends(), emission.has_limits());
     if !has_backends && !has_limits {
         return None;
     }
@@ -28,15 +25,6 @@ pub fn commented(settings: &str) -> String {
         line => format!("# {line}\n"),
     };
     settings.lines().map(line).collect()
-}
-
-/// Whether a manifest has limits that a service counts.
-fn limits(manifest: &Manifest) -> bool {
-    let Manifest::BackendTrafficPolicy(policy) = manifest else {
-        return false;
-    };
-    let limit = policy.spec.rate_limit.as_ref();
-    limit.is_some_and(|limit| limit.global.is_some())
 }
 
 const INTRODUCTION: &str = "\

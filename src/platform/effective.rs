@@ -7,6 +7,7 @@
 //! it overrides only its like, and holds besides the limit of each route.
 
 pub mod contest;
+pub mod idle;
 pub mod policies;
 pub mod traffic;
 

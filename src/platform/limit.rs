@@ -105,8 +105,29 @@ pub struct Plan {
 /// So many requests of a consumer per unit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Allotment {
+    /// Which of the limits of a plan it is.
+    pub bought: Bought,
     /// How many requests pass in one unit; 0 refuses all.
     pub requests: u32,
     /// The unit.
     pub unit: Unit,
+}
+
+/// Which of the limits of a plan it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Bought {
+    /// A second, longer one.
+    Quota,
+    /// What may be asked for in a short time.
+    Rate,
+}
+
+impl Bought {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quota => "quota",
+            Self::Rate => "rate",
+        }
+    }
 }

@@ -34,6 +34,13 @@ pub const CONSUMER: &str = "x-imprun-consumer";
 /// The header in which the external service names the consumer's plan.
 pub const PLAN: &str = "x-imprun-plan";
 
+/// Whether only the external service that judges keys may set a header, in place of the client.
+pub fn is_vouched(header: &str) -> bool {
+    [CONSUMER, PLAN]
+        .iter()
+        .any(|it| header.eq_ignore_ascii_case(it))
+}
+
 /// A token that an issuer has signed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Jwt {

@@ -32,6 +32,10 @@ pub struct Explain {
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     pub header: Vec<(String, String)>,
 
+    /// A header that authentication adds, such as `x-imprun-plan: gold`; may be given several times
+    #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
+    pub auth_header: Vec<(String, String)>,
+
     /// The client's address
     #[arg(long, value_name = "ADDRESS")]
     pub ip: Option<IpAddr>,

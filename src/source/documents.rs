@@ -9,6 +9,7 @@ use crate::document::node;
 use crate::document::node::Kind;
 use crate::document::node::Node;
 use crate::manifest::Manifest;
+use crate::manifest::Namespace;
 use crate::manifest::read::Found;
 use crate::platform::Platform;
 use crate::rule::Domain;
@@ -46,7 +47,7 @@ pub enum Form {
 pub struct Loaded {
     /// The rules.
     pub domains: Vec<Domain>,
-    /// What Envoy Gateway does with the manifests without a word.
+    /// What Envoy Gateway does with the manifests without a word, and what a platform has in vain.
     pub warnings: Vec<Fault>,
     /// How many manifests there are of kinds that decide nothing about limits.
     pub passed_over: BTreeMap<String, usize>,
@@ -55,12 +56,14 @@ pub struct Loaded {
 /// What platform documents or manifests come to in a cluster.
 #[derive(Clone, Debug)]
 pub struct Deployed {
-    /// The platform, unless there are manifests.
-    pub platform: Option<Platform>,
+    /// The platform with its namespace, unless there are manifests.
+    pub platform: Option<(Platform, Namespace)>,
     /// The manifests that it becomes, or that there are.
     pub manifests: Vec<Manifest>,
     /// The rules that follow.
     pub domains: Vec<Domain>,
+    /// What is there and does nothing, or not what it says.
+    pub warnings: Vec<Fault>,
 }
 
 impl Form {
@@ -146,6 +149,7 @@ impl Documents {
                     platform: None,
                     manifests: derived.manifests,
                     domains: derived.domains,
+                    warnings: derived.warnings,
                 })
             }
             None => platform::deployed(self.platform, namespace),
@@ -169,6 +173,7 @@ impl Documents {
                 Ok(deployed) => {
                     let derived = |domain| derived(domain, "the platform documents");
                     placed.extend(deployed.domains.into_iter().map(derived));
+                    warnings.extend(deployed.warnings);
                 }
                 Err(refused) => faults.extend(refused),
             }
@@ -179,7 +184,7 @@ impl Documents {
                 Ok(found) => {
                     let derived = |domain| derived(domain, "the manifests");
                     placed.extend(found.domains.into_iter().map(derived));
-                    warnings = found.warnings;
+                    warnings.extend(found.warnings);
                     passed_over = found.passed_over;
                 }
                 Err(refused) => faults.extend(refused),

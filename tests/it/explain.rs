@@ -32,9 +32,9 @@ gateway default/eg, port 8888
       1 hit of 10 per hour, from BackendTrafficPolicy default/a, spec.rateLimit.global.rules[0]
   Envoy asks default/plans
     default/plans/rule/0=default/plans/rule/0, rule-0-match-0=rule-0-match-0, rule-0-match-1=c1
-      1 hit of 3 per hour, from BackendTrafficPolicy default/plans, spec.rateLimit.global.rules[0]
+      1 hit of 3 per hour for each consumer, from BackendTrafficPolicy default/plans, spec.rateLimit.global.rules[0]
     default/plans/rule/1=default/plans/rule/1, rule-1-match-0=rule-1-match-0, rule-1-match-1=c1
-      1 hit of 100 per month, from BackendTrafficPolicy default/plans, spec.rateLimit.global.rules[1]
+      1 hit of 100 per month for each consumer, from BackendTrafficPolicy default/plans, spec.rateLimit.global.rules[1]
   if nothing has been counted before, the answer has
     x-ratelimit-limit: 10, 10;w=3600
     x-ratelimit-remaining: 9
@@ -132,6 +132,98 @@ fn a_person_reads_what_is_in_force_on_a_platform_with_its_burst() {
         "{output}"
     );
 }
+
+#[test]
+fn a_person_reads_which_plan_and_which_limits_of_envoy_alone_hold_by_their_entities() {
+    let output = explained(&PARTNER);
+    for line in [
+        "plan: Plan/gold holds for the consumer",
+        "each Envoy alone lets 500 per second pass, from Policy/partner-flood (BackendTrafficPolicy \
+         default/partner-orders, spec.rateLimit.local.rules[0])",
+        "    1 hit of 30 per minute for each consumer, from Route/partner-orders (BackendTrafficPolicy \
+         default/partner-orders, spec.rateLimit.global.rules[0])",
+        "    1 hit of 1000 per minute for each consumer, from Plan/gold, its rate (BackendTrafficPolicy \
+         default/platform.gateways, spec.rateLimit.global.rules[1])",
+        "    1 hit of 1000000 per month for each consumer, from Plan/gold, its quota (BackendTrafficPolicy \
+         default/platform.gateways, spec.rateLimit.global.rules[2])",
+        "not counted by Plan/trial, its rate (BackendTrafficPolicy default/platform.gateways, \
+         spec.rateLimit.global.rules[3]): header `x-imprun-plan` is `gold`, which does not fit `trial`",
+    ] {
+        assert!(
+            output.contains(&format!("\n  {line}\n")),
+            "{line}\n{output}"
+        );
+    }
+    let answers: Value =
+        serde_json::from_str(&explained(&[&PARTNER[..], &["--json"]].concat())).unwrap();
+    let met = &answers[1]["met"];
+    assert_eq!(met["entities"]["plan"], "Plan/gold");
+    let local = &met["local"][0];
+    assert_eq!(
+        (&local["requests"], &local["unit"]),
+        (&500.into(), &"second".into())
+    );
+    assert_eq!(local["entity"]["name"], "Policy/partner-flood");
+    let rate = &met["calls"][1]["descriptors"][0];
+    assert_eq!(
+        rate["entity"],
+        serde_json::json!({"name": "Plan/gold", "part": "rate"})
+    );
+    assert_eq!(rate["limit"]["each"], serde_json::json!(["consumer"]));
+}
+
+#[test]
+fn what_a_client_says_of_its_plan_is_removed_and_only_authentication_says_it() {
+    let said = [
+        "--header",
+        "X-Imprun-Plan: gold",
+        "--header",
+        "x-imprun-consumer: me",
+    ];
+    let output = explained(&[&PARTNER[..7], &said[..]].concat());
+    for header in ["X-Imprun-Plan", "x-imprun-consumer"] {
+        let line = format!(
+            "\n  header `{header}` is removed before anything sees it, by ClientTrafficPolicy \
+             default/partner-gw\n"
+        );
+        assert!(output.contains(&line), "{output}");
+    }
+    assert!(
+        output.contains("\n  Envoy asks nothing: no other limit counts this request\n"),
+        "{output}"
+    );
+    // Nobody names consumers where there is no authentication.
+    let arguments = [
+        "config/imprun",
+        "--port",
+        "80",
+        "--host",
+        "api.example.com",
+        "--path",
+        "/models",
+        "--auth-header",
+        "x-imprun-plan: gold",
+    ];
+    let output = explained(&arguments);
+    let line = "\n  header `x-imprun-plan` is not added: no authentication in force sets it\n";
+    assert!(output.contains(line), "{output}");
+    assert!(!output.contains("plan: "), "{output}");
+}
+
+/// A request of a partner with the plan `gold`.
+const PARTNER: [&str; 11] = [
+    "config/imprun",
+    "--port",
+    "443",
+    "--host",
+    "orders.partners.example.com",
+    "--path",
+    "/x",
+    "--auth-header",
+    "x-imprun-consumer: c1",
+    "--auth-header",
+    "x-imprun-plan: gold",
+];
 
 #[test]
 fn what_cannot_be_explained_is_an_error() {

@@ -3,6 +3,7 @@
 
 mod accepted;
 mod arbitrary;
+mod output;
 mod recorded;
 mod spoiled;
 

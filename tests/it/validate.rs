@@ -99,6 +99,124 @@ fn what_envoy_gateway_refuses_is_a_fault_with_its_place() {
 }
 
 #[test]
+fn local_limits_that_envoy_gateway_or_envoy_refuses_are_faults() {
+    let rules = "[{limit: {requests: 1, unit: Minute}}, {limit: {requests: 0, unit: Second}}, \
+                 {clientSelectors: [{sourceCIDR: {value: here}}], limit: {requests: 1, unit: Hour}}]";
+    let local = resources("").replace("{global: {", "{local: {");
+    let (before, after) = local.split_at(local.find("[{limit").unwrap());
+    let rest = &after[after.find("]}").unwrap() + 1..];
+    let dir = dir(&[("a.yaml", &format!("{before}{rules}{rest}"))]);
+    let place = "a.yaml:12: BackendTrafficPolicy default/p: spec.rateLimit.local.rules";
+    let expected = format!(
+        "{place}[1]: a second limit without selectors: expected one at most\n\
+         {place}[1].limit.requests: 0 is refused by Envoy in a local limit: expected at least 1\n\
+         {place}[1].limit.unit: Second is no multiple of Minute, the unit of the limit without selectors\n\
+         {place}[2].clientSelectors[0].sourceCIDR: `here` is no block of addresses: expected one such as \
+         `10.0.0.0/8`\n\
+         slidegate: 4 faults\n"
+    );
+    check(&dir, &[""], 1, "", &expected);
+}
+
+#[test]
+fn what_decides_about_limits_in_policies_for_clients_is_warned_of_or_understood() {
+    let policy = |spec: &str| {
+        format!(
+            "{}---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: ClientTrafficPolicy\n\
+             metadata: {{name: c}}\nspec:\n  targetRef: {{group: gateway.networking.k8s.io, kind: Gateway, name: gw}}\n{spec}",
+            resources("")
+        )
+    };
+    let good = policy(
+        "  headers: {disableRateLimitHeaders: true, enableEnvoyHeaders: true, requestID: Preserve,
+            withUnderscoresAction: Allow, preserveXRequestID: true, xForwardedClientCert: {mode: Sanitize},
+            host: {}, lateResponseHeaders: {remove: [x-a]},
+            earlyRequestHeaders: {add: [{name: a, value: b}], addIfAbsent: [{name: a, value: b}],
+                                  set: [{name: a, value: b}], remove: [x-a], removeOnMatch: [{type: Prefix, value: x-}]}}
+  connection: {}
+  grpc: {}
+  healthCheck: {path: /}
+  http1: {}
+  http2: {}
+  http3: {}
+  scheme: Preserve
+  tcpKeepalive: {}
+  timeout: {}
+  tls: {}
+",
+    );
+    let dir = dir(&[
+        ("good.yaml", &good),
+        (
+            "address.yaml",
+            &policy("  clientIPDetection: {}\n  path: {}\n"),
+        ),
+        (
+            "bad.yaml",
+            &policy("  headers: {earlyRequestHeaders: {remov: [x-a]}}\n"),
+        ),
+    ]);
+    check(&dir, &["good.yaml"], 0, "valid: 1 domain, 1 limit\n", "");
+    check(
+        &dir,
+        &["address.yaml"],
+        0,
+        "valid: 1 domain, 1 limit\n",
+        "warning: address.yaml:22: spec.clientIPDetection: is not looked at: it can decide which address a \
+         client has\n\
+         warning: address.yaml:23: spec.path: is not looked at: it can change a path before routes are \
+         compared with it\n",
+    );
+    check(
+        &dir,
+        &["bad.yaml"],
+        1,
+        "",
+        "bad.yaml:22: spec.headers.earlyRequestHeaders.remov: unknown field `remov`: did you mean `remove`?\n\
+         slidegate: 1 fault\n",
+    );
+}
+
+#[test]
+fn what_a_platform_has_in_vain_is_warned_of_at_its_place() {
+    let platform = "{kind: Gateway, name: gw, listeners: [{name: http, port: 80, protocol: HTTP}]}
+---
+{kind: Backend, name: up, scheme: http, endpoints: [{host: a.b, port: 1}]}
+---
+{kind: ApiService, name: api}
+---
+{kind: ApiService, name: empty}
+---
+{kind: Route, name: rt, api_service: api, gateway: gw, path_prefix: /, backend_refs: [{backend: up}],
+ rate_limit: {requests_per_unit: 1, unit: hour}}
+---
+kind: Policy
+name: beaten
+scope: global
+type: rate-limit
+spec: {requests_per_unit: 9, unit: hour}
+---
+{kind: Policy, name: alone, scope: service, api_service: empty, type: retry, spec: {num_retries: 1}}
+---
+{kind: Policy, name: kept, scope: service, api_service: api, type: retry, spec: {num_retries: 1}}
+---
+{kind: Plan, name: gold, rate_limit: {requests: 10, period: 1m}}
+";
+    let dir = dir(&[("a.yaml", platform)]);
+    check(
+        &dir,
+        &[""],
+        0,
+        "valid: 2 domains, 2 limits\n",
+        "warning: a.yaml:13: Policy/beaten: is in force nowhere: each route that it covers has another of \
+         its type\n\
+         warning: a.yaml:18: Policy/alone: is in force nowhere: it covers no active route\n\
+         warning: a.yaml:22: Plan/gold: holds for nobody: no active route has `auth_mode: apikey`, which \
+         names the consumers with a plan\n",
+    );
+}
+
+#[test]
 fn a_manifest_stands_in_one_place_only() {
     let dir = dir(&[("a.yaml", &resources("")), ("b.yaml", GATEWAY)]);
     check(

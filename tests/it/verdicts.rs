@@ -5,8 +5,8 @@ use std::fs;
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitRequest;
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
 use envoy_types::pb::google::protobuf::UInt64Value;
-use slidegate::manifest::explain::Call;
-use slidegate::manifest::explain::Hits;
+use slidegate::manifest::explain::call::Call;
+use slidegate::manifest::explain::call::Hits;
 use tempfile::TempDir;
 
 use crate::support::rls::Rls;

@@ -12,6 +12,7 @@ use crate::manifest::backend::FqdnEndpoint;
 use crate::manifest::backend::H2C;
 use crate::manifest::backend::IpEndpoint;
 use crate::manifest::emit::metadata;
+use crate::platform::Platform;
 use crate::platform::backend::Backend;
 use crate::platform::backend::Endpoint;
 use crate::platform::backend::Host;
@@ -20,13 +21,20 @@ use crate::platform::backend::Trust;
 use crate::platform::effective::Source;
 use crate::platform::share::Part;
 
-/// One resource for each part.
-pub(super) fn objects(backend: &Backend, namespace: &Namespace) -> Vec<Object<BackendSpec>> {
-    let parts = backend.parts();
-    parts
-        .iter()
-        .map(|part| object(backend, part, namespace))
-        .collect()
+/// One resource for each part of each backend, by name.
+pub(super) fn objects<'p>(
+    platform: &'p Platform,
+    namespace: &'p Namespace,
+) -> impl Iterator<Item = Object<BackendSpec>> + use<'p> {
+    let backends = platform.backends.iter();
+    let parts = backends.flat_map(|backend| {
+        let parts = backend.parts().into_iter();
+        parts.map(move |part| (backend, part))
+    });
+    let mut parts: Vec<_> = parts.collect();
+    parts.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
+    let parts = parts.into_iter();
+    parts.map(|(backend, part)| object(backend, &part, namespace))
 }
 
 fn object(backend: &Backend, part: &Part<'_>, namespace: &Namespace) -> Object<BackendSpec> {

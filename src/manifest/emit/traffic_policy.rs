@@ -1,5 +1,7 @@
 //! What is in force for routes → `BackendTrafficPolicy`.
 
+use std::slice;
+
 use crate::manifest::Namespace;
 use crate::manifest::Object;
 use crate::manifest::emit::cluster;
@@ -11,39 +13,39 @@ use crate::manifest::traffic_policy::BackendTrafficPolicySpec;
 use crate::manifest::traffic_policy::TargetRef;
 use crate::platform::Platform;
 use crate::platform::Route;
-use crate::platform::effective::Effective;
 use crate::platform::effective::Source;
 use crate::platform::effective::policies::OfGateways;
 use crate::platform::effective::policies::Policies;
 use crate::platform::effective::traffic::Traffic;
 
-/// The policies of a platform.
-pub(super) fn objects(
-    platform: &Platform,
-    effective: &Effective<'_>,
-    namespace: &Namespace,
-) -> Vec<Object<BackendTrafficPolicySpec>> {
-    let policies = Policies::of(platform, effective);
-    let of_gateways = policies.of_gateways.as_ref();
-    let is_merged = of_gateways.is_some();
-    let mut objects = Vec::new();
-    for (all, route) in of_gateways.into_iter().zip(&platform.routes) {
-        objects.push(for_gateways(all, route, namespace));
-    }
-    for (service, together) in &policies.of_services {
-        let routes: Vec<&Traffic<'_>> = together.routes.iter().collect();
-        objects.extend(for_routes(
-            &of_service(service),
-            &routes,
-            is_merged,
-            namespace,
-        ));
-    }
-    for traffic in &policies.of_routes {
-        let name = &traffic.route.name;
-        objects.extend(for_routes(name, &[traffic], is_merged, namespace));
-    }
-    objects
+/// The policies of a platform, by name.
+pub(super) fn objects<'p>(
+    platform: &'p Platform,
+    policies: &'p Policies<'p>,
+    namespace: &'p Namespace,
+) -> impl Iterator<Item = Object<BackendTrafficPolicySpec>> + use<'p> {
+    let is_merged = policies.of_gateways.is_some();
+    let all = policies.of_gateways.iter().zip(&platform.routes);
+    let all = all.map(|(all, route)| (OF_GATEWAYS.to_owned(), For::Gateways(all, route)));
+    let services = policies.of_services.iter();
+    let services = services.map(|(service, it)| (of_service(service), For::Routes(&it.routes)));
+    let routes = policies.of_routes.iter();
+    let routes = routes.map(|it| (it.route.name.clone(), For::Routes(slice::from_ref(it))));
+    let mut named: Vec<_> = all.chain(services).chain(routes).collect();
+    named.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let named = named.into_iter();
+    named.filter_map(move |(name, it)| match it {
+        For::Gateways(all, route) => Some(for_gateways(all, route, namespace)),
+        For::Routes(routes) => for_routes(&name, routes, is_merged, namespace),
+    })
+}
+
+/// What a policy is for.
+enum For<'p> {
+    /// All gateways, with one of the routes.
+    Gateways(&'p OfGateways<'p>, &'p Route),
+    /// Routes that have the same in force.
+    Routes(&'p [Traffic<'p>]),
 }
 
 /// The name of the policy for all gateways: no entity has a dot in its name.
@@ -75,7 +77,7 @@ fn for_gateways(
 /// The policy for routes that have the same in force, unless that is nothing.
 fn for_routes(
     name: &str,
-    routes: &[&Traffic<'_>],
+    routes: &[Traffic<'_>],
     is_merged: bool,
     namespace: &Namespace,
 ) -> Option<Object<BackendTrafficPolicySpec>> {

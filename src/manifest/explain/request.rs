@@ -15,6 +15,8 @@ pub struct Request {
     pub path: String,
     /// The headers, in order.
     pub headers: Vec<(String, String)>,
+    /// The headers that authentication adds to it.
+    pub auth_headers: Vec<(String, String)>,
     /// Where it comes from, if that is known.
     pub address: Option<IpAddr>,
 }

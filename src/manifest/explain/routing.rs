@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 
 use crate::manifest::Object;
+use crate::manifest::explain::client::Removed;
 use crate::manifest::explain::expression;
 use crate::manifest::explain::request::Request;
 use crate::manifest::gateway::GatewaySpec;
@@ -36,17 +37,22 @@ pub(super) struct Met<'m, 'a> {
     pub rule: &'m RouteRule,
     pub rule_index: usize,
     pub match_index: usize,
+    /// The request as routes see it.
+    pub request: Request,
+    /// The headers that were taken out of it.
+    pub removed: Vec<Removed>,
 }
 
 /// What a request meets at a port of a gateway.
 ///
-/// The host is chosen first. When no match of the routes for it fits, those for less specific
+/// The host is chosen first, and then `change` does with the request what is done for its listener. When no match of the routes for it fits, those for less specific
 /// hosts are not asked: the answer is a 404.
 pub(super) fn meet<'m, 'a>(
     all: &'a [Attached<'m>],
     gateway: &Object<GatewaySpec>,
     port: u16,
-    request: &'a Request,
+    request: &Request,
+    change: impl FnOnce(&Attachment<'m>, &mut Request) -> Option<Vec<Removed>>,
 ) -> Option<Met<'m, 'a>> {
     let host = request.hostname();
     let is_here = |it: &&Attached<'_>| {
@@ -65,9 +71,32 @@ pub(super) fn meet<'m, 'a>(
     };
     let hosts: Vec<_> = hosts.collect();
     let best = hosts.iter().filter_map(place).max()?;
-    let candidates = hosts.iter().filter(|it| place(it).as_ref() == Some(&best));
-    let met = candidates.flat_map(|(attached, hostname)| matches(attached, hostname, request));
-    met.max_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, met)| met)
+    let mut candidates = hosts.iter().filter(|it| place(it).as_ref() == Some(&best));
+    let (first, _) = candidates.clone().next()?;
+    let mut request = request.clone();
+    let removed = change(&first.attachment, &mut request).unwrap_or_default();
+    let met = candidates
+        .by_ref()
+        .flat_map(|(attached, hostname)| matches(attached, hostname, &request));
+    let (_, fit) = met.max_by(|(a, _), (b, _)| a.cmp(b))?;
+    Some(Met {
+        attached: fit.attached,
+        hostname: fit.hostname,
+        rule: fit.rule,
+        rule_index: fit.rule_index,
+        match_index: fit.match_index,
+        request,
+        removed,
+    })
+}
+
+/// A match that a request fits.
+struct Fit<'m, 'a> {
+    attached: &'a Attached<'m>,
+    hostname: &'a str,
+    rule: &'m RouteRule,
+    rule_index: usize,
+    match_index: usize,
 }
 
 /// How well a host fits a name: exactly, by so much of its end, or because the name is for all.
@@ -89,8 +118,8 @@ type Rank = ((u8, usize), usize, usize, usize, usize, Reverse<String>);
 fn matches<'m, 'a>(
     attached: &'a Attached<'m>,
     hostname: &'a str,
-    request: &'a Request,
-) -> impl Iterator<Item = (Rank, Met<'m, 'a>)> {
+    request: &Request,
+) -> impl Iterator<Item = (Rank, Fit<'m, 'a>)> {
     let rules = attached.route.spec.rules.iter().enumerate();
     rules.flat_map(move |(rule_index, rule)| {
         let count = rule.matches.len().max(1);
@@ -111,14 +140,14 @@ fn matches<'m, 'a>(
                 n_exact(params),
                 Reverse(name),
             );
-            let met = Met {
+            let fit = Fit {
                 attached,
                 hostname,
                 rule,
                 rule_index,
                 match_index,
             };
-            Some((rank, met))
+            Some((rank, fit))
         })
     })
 }

@@ -1,9 +1,11 @@
 //! What the recordings do not show: which of several matches is met, and what is not sent.
 
+mod headers;
+
 use std::sync::Arc;
 
 use crate::manifest::explain::Answer;
-use crate::manifest::explain::Hits;
+use crate::manifest::explain::call::Hits;
 use crate::manifest::explain::explain;
 use crate::manifest::explain::request::Request;
 use crate::manifest::read;
@@ -237,6 +239,7 @@ fn get(path: &str) -> Request {
         port: None,
         path: path.to_owned(),
         headers: Vec::new(),
+        auth_headers: Vec::new(),
         address: None,
     }
 }

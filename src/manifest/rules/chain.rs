@@ -120,7 +120,8 @@ fn cost(cost: &traffic_policy::Cost) -> Option<Cost> {
     cost.request.as_ref().map(|_| Cost::Ask)
 }
 
-fn unit(unit: LimitUnit) -> Unit {
+/// The unit of rules.
+pub(in crate::manifest) fn unit(unit: LimitUnit) -> Unit {
     match unit {
         LimitUnit::Second => Unit::Second,
         LimitUnit::Minute => Unit::Minute,

@@ -17,6 +17,7 @@ use crate::manifest::rules::Identity;
 use crate::manifest::rules::attachment::Attachment;
 use crate::manifest::rules::attachment::Gateways;
 use crate::manifest::rules::identity;
+use crate::manifest::rules::local;
 use crate::manifest::rules::remark::Remarks;
 use crate::manifest::rules::selector;
 use crate::manifest::traffic_policy::BackendTrafficPolicySpec;
@@ -77,6 +78,7 @@ impl<'m> Policies<'m> {
                 continue;
             };
             check_limits(policy, remarks);
+            local::check(policy, remarks);
             if policy.spec.target_refs.is_empty() {
                 remarks.refuse(policy, "spec.targetRefs", "is missing");
             }

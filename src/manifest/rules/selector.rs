@@ -50,11 +50,11 @@ pub(in crate::manifest) struct Block {
 }
 
 /// A field and what is wrong with it.
-pub(super) type Refused = (String, String);
+pub(in crate::manifest) type Refused = (String, String);
 
 /// The entries of the `rule`-th rule of a policy. All selectors must hold: headers and query
 /// parameters add up, of paths and addresses the last is meant.
-pub(super) fn entries(
+pub(in crate::manifest) fn entries(
     rule: usize,
     selectors: &[ClientSelector],
 ) -> Result<Vec<Entry<'_>>, Refused> {

@@ -12,6 +12,7 @@ use crate::platform::effective::traffic::Traffic;
 use crate::platform::filter::PathRewrite;
 use crate::platform::limit::Key;
 use crate::platform::order;
+use crate::platform::security;
 use crate::platform::security::Auth;
 
 /// Reports the routes that cannot be had together, or not with what is in force for them.
@@ -128,7 +129,12 @@ fn callers(effective: &Effective<'_>, route: &Route) -> Vec<String> {
 /// What is missing for a limit with this key.
 fn unknown_caller(route: &Route, key: &Key) -> Option<String> {
     match key {
-        Key::All | Key::ClientIp | Key::Header(_) => None,
+        Key::All | Key::ClientIp => None,
+        Key::Header(name) if security::is_vouched(name) => {
+            let is_set = matches!(route.auth, Some(Auth::ApiKey(_)));
+            (!is_set).then(|| format!("value of `{name}`, which only `auth_mode: apikey` sets"))
+        }
+        Key::Header(_) => None,
         Key::Consumer => {
             let is_named = matches!(route.auth, Some(Auth::ApiKey(_)));
             (!is_named).then(|| "consumer, whom only `auth_mode: apikey` names".to_owned())

@@ -52,18 +52,20 @@ fn listeners(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Vec<Li
     let (mut names, mut ports) = (HashMap::new(), HashMap::new());
     let mut listeners = Vec::with_capacity(n_items);
     for at in items {
-        let Some(listener) = listener(&at, faults) else {
+        let Some(read) = listener(&at, faults) else {
             continue;
         };
-        if let Some(line) = names.insert(listener.name.clone(), at.line()) {
-            let name = &listener.name;
+        if let Some(name) = read.name
+            && let Some(line) = names.insert(name.clone(), at.line())
+        {
             faults.push(at.fault(format!("listener `{name}` stands on line {line} already")));
         }
-        if let Some(line) = ports.insert(listener.port, at.line()) {
-            let port = listener.port;
+        if let Some(port) = read.port
+            && let Some(line) = ports.insert(port, at.line())
+        {
             faults.push(at.fault(format!("port {port} stands on line {line} already")));
         }
-        listeners.push(listener);
+        listeners.extend(read.listener);
     }
     (listeners.len() == n_items).then_some(listeners)
 }
@@ -71,7 +73,14 @@ fn listeners(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<Vec<Li
 /// How many listeners Gateway API lets a gateway have.
 const MAX_LISTENERS: usize = 64;
 
-fn listener(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Listener> {
+/// A listener, unless it has faults, and what others may not have as well.
+struct ListenerRead {
+    name: Option<String>,
+    port: Option<u16>,
+    listener: Option<Listener>,
+}
+
+fn listener(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<ListenerRead> {
     let mut fields = at.mapping(faults)?;
     let name = fields.required("name", faults);
     let expected = "a name: 1 to 63 of a-z, 0-9 and inner hyphens";
@@ -82,11 +91,19 @@ fn listener(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Listener> {
     let hostname = fields.optional("hostname");
     let hostname = hostname.and_then(|at| text::hostname(&at, faults));
     fields.finish(faults);
-    Some(Listener {
-        name: name?,
-        port: port?,
-        protocol: protocol?,
-        hostname,
+    let listener = match (&name, port, protocol) {
+        (Some(name), Some(port), Some(protocol)) => Some(Listener {
+            name: name.clone(),
+            port,
+            protocol,
+            hostname,
+        }),
+        _ => None,
+    };
+    Some(ListenerRead {
+        name,
+        port,
+        listener,
     })
 }
 

@@ -7,18 +7,22 @@ use crate::platform::document::entities::Read;
 use crate::platform::document::rate_limit;
 use crate::platform::document::text;
 use crate::platform::limit::Allotment;
+use crate::platform::limit::Bought;
 use crate::platform::limit::Plan;
 use crate::rule::limit::Unit;
 
 pub(super) fn read(name: &str, fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Read<Plan> {
     let is_active = text::status(fields, faults);
-    let limits = [fields.optional("rate_limit"), fields.optional("quota")];
-    let limits: Vec<At<'_>> = limits.into_iter().flatten().collect();
+    let rate = fields.optional("rate_limit").map(|at| (Bought::Rate, at));
+    let quota = fields.optional("quota").map(|at| (Bought::Quota, at));
+    let limits: Vec<(Bought, At<'_>)> = rate.into_iter().chain(quota).collect();
     if limits.is_empty() {
         let expected = "expected at least one of rate_limit and quota";
         faults.push(fields.at().fault(expected));
     }
-    let allotments = limits.iter().map(|at| allotment(at, faults));
+    let allotments = limits
+        .iter()
+        .map(|(bought, at)| allotment(*bought, at, faults));
     let allotments: Option<Vec<Allotment>> = allotments.collect();
     let entity = allotments.map(|allotments| Plan {
         name: name.to_owned(),
@@ -27,7 +31,7 @@ pub(super) fn read(name: &str, fields: &mut Mapping<'_>, faults: &mut Vec<Fault>
     Read { entity, is_active }
 }
 
-fn allotment(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Allotment> {
+fn allotment(bought: Bought, at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Allotment> {
     let mut fields = at.mapping(faults)?;
     let requests = fields.required("requests", faults);
     let requests = requests.and_then(|at| rate_limit::count(&at, faults));
@@ -35,6 +39,7 @@ fn allotment(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<Allotment> {
     let unit = period.and_then(|at| unit(&at, faults));
     fields.finish(faults);
     Some(Allotment {
+        bought,
         requests: requests?,
         unit: unit?,
     })

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use slidegate::manifest::explain::Explanation;
-use slidegate::manifest::explain::Hits;
+use slidegate::manifest::explain::call::Hits;
 use slidegate::manifest::explain::request::Request;
 
 use crate::envoy::backend;

@@ -7,7 +7,6 @@ use serde_json::Value;
 use serde_json::json;
 use slidegate::manifest;
 use slidegate::source::file;
-use slidegate::source::platform;
 use tempfile::TempDir;
 use tokio::runtime::Builder;
 
@@ -20,6 +19,7 @@ use crate::support::http::Answer;
 use crate::support::http::Call;
 use crate::support::in_project;
 use crate::support::redis::Redis;
+use crate::support::sample;
 use crate::support::service::Service;
 
 /// How a test's world differs from the others'.
@@ -135,7 +135,7 @@ fn start_service(redis: &Redis, source: [&str; 2]) -> Service {
 #[track_caller]
 fn manifests() -> Vec<Value> {
     let files = file::read(&[in_project(PLATFORM)]).unwrap();
-    let manifests = platform::manifests(&files, "default").unwrap();
+    let manifests = sample::manifests(files).unwrap();
     serde_saphyr::from_multiple(&manifest::write(&manifests)).unwrap()
 }
 

@@ -109,6 +109,7 @@ fn request(step: &Value) -> Request {
         ),
         path: text("path").unwrap(),
         headers: headers.map(header).collect(),
+        auth_headers: Vec::new(),
         address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
     }
 }

@@ -11,9 +11,9 @@ use proptest::test_runner::TestRunner;
 use slidegate::manifest;
 use slidegate::manifest::read;
 use slidegate::source::file::File;
-use slidegate::source::platform;
 
 use crate::support::crd::Judge;
+use crate::support::sample;
 
 #[test]
 fn what_is_valid_becomes_manifests_that_read_back_and_are_accepted() {
@@ -365,7 +365,7 @@ pub(super) fn generated(stream: &str) -> Result<Vec<manifest::Manifest>, String>
         name: Arc::from("t.yaml"),
         text: stream.to_owned(),
     };
-    platform::manifests(&[file], "default").map_err(|faults| faults.to_string())
+    sample::manifests(vec![file]).map_err(|faults| faults.to_string())
 }
 
 fn fail(stream: &str, faults: &str) -> TestCaseError {

@@ -12,10 +12,10 @@ use slidegate::rule::Descriptor;
 use slidegate::rule::Domain;
 use slidegate::rule::document;
 use slidegate::source::file::File;
-use slidegate::source::platform;
 
 use crate::generate::text;
 use crate::support::in_project;
+use crate::support::sample;
 
 #[test]
 fn each_rule_match_hostname_and_listener_has_a_bucket_of_its_own() {
@@ -48,7 +48,7 @@ fn plans_become_the_rules_that_were_recorded() {
         name: Arc::from("platform.yaml"),
         text: PLANS.to_owned(),
     };
-    let manifests = platform::manifests(&[file], "default").unwrap();
+    let manifests = sample::manifests(vec![file]).unwrap();
     let domains = rules::domains(&manifests).unwrap();
     let pushed = pushed(&in_project("tests/vectors/plans/rate-limit-config.yaml"));
     // Some names are others there, and they stand in domains and keys.

@@ -2,12 +2,17 @@
 
 use std::net::IpAddr;
 
+use slidegate::document::Faults;
+use slidegate::manifest::Manifest;
+use slidegate::manifest::emit;
 use slidegate::manifest::explain::Explanation;
 use slidegate::manifest::explain::explain;
 use slidegate::manifest::explain::request::Request;
 use slidegate::rule::tree::RuleSet;
 use slidegate::source;
 use slidegate::source::file;
+use slidegate::source::file::File;
+use slidegate::source::platform;
 
 use crate::support::in_project;
 
@@ -39,6 +44,12 @@ pub(crate) fn requests() -> Vec<Request> {
     ]
 }
 
+/// The manifests of a platform, or its faults.
+pub(crate) fn manifests(files: Vec<File>) -> Result<Vec<Manifest>, Faults> {
+    let (platform, namespace) = platform::read(files, "default")?;
+    Ok(emit::manifests(&platform, &namespace))
+}
+
 /// What is explained of a request to the port in the clear; nothing if no route is for it.
 pub(crate) fn explained(request: &Request) -> Option<Explanation> {
     let files = file::read(&[in_project(PLATFORM)]).unwrap();
@@ -57,6 +68,7 @@ fn request(method: &str, path: &str) -> Request {
         port: Some(80),
         path: path.to_owned(),
         headers: Vec::new(),
+        auth_headers: Vec::new(),
         address: Some(IpAddr::from([127, 0, 0, 1])),
     }
 }

@@ -31,8 +31,13 @@ pub(super) fn read(
     let n_items = items.len();
     let mut lines = HashMap::new();
     let mut read = Vec::with_capacity(n_items);
+    let mut weights = Vec::with_capacity(n_items);
     for item in &items {
-        let Some(weighted) = backend_ref(backends, is_active, item, faults) else {
+        let Some(Ref { weight, weighted }) = backend_ref(backends, is_active, item, faults) else {
+            continue;
+        };
+        weights.extend(weight.ok());
+        let Some(weighted) = weighted else {
             continue;
         };
         let name = &weighted.backend.name;
@@ -41,10 +46,13 @@ pub(super) fn read(
         }
         read.push(weighted);
     }
+    // Where a weight cannot be read, there is no sum.
+    if weights.len() == n_items {
+        weigh(&weights, &at, faults);
+    }
     if read.len() < n_items {
         return None;
     }
-    weigh(&read, &at, faults);
     let parts = read.iter().map(|it| it.backend.parts().len()).sum();
     at_most_parts(parts, &at, faults);
     if let Err(error) = share::shares(&read) {
@@ -63,23 +71,42 @@ pub(super) fn at_most_parts(n_parts: usize, at: &At<'_>, faults: &mut Vec<Fault>
 /// How many backends Gateway API lets a route have, and Envoy Gateway a policy for authentication.
 const MAX_BACKENDS: usize = 16;
 
+/// A reference to a backend, as far as it could be read.
+struct Ref {
+    weight: Result<Option<u8>, Unreadable>,
+    weighted: Option<WeightedBackend>,
+}
+
+/// What stands there is no weight.
+struct Unreadable;
+
 fn backend_ref(
     backends: &Entities<Backend>,
     is_active: bool,
     at: &At<'_>,
     faults: &mut Vec<Fault>,
-) -> Option<WeightedBackend> {
+) -> Option<Ref> {
     let mut fields = at.mapping(faults)?;
     let at = fields.required("backend", faults);
     let found = at.and_then(|at| resolve(backends, is_active, &at, faults));
     let weight_at = fields.optional("weight");
     let weight = weight_at.as_ref().and_then(|at| at.number(0, 100, faults));
-    let has_fault = weight_at.is_some() && weight.is_none();
     fields.finish(faults);
-    let found = found?;
-    let backend = Arc::clone(found.entity.as_ref()?);
-    let weight = weight.and_then(|weight| u8::try_from(weight).ok());
-    (!has_fault).then_some(WeightedBackend { backend, weight })
+    let weight = match (weight_at, weight) {
+        (Some(_), None) => Err(Unreadable),
+        (_, weight) => Ok(weight.and_then(|weight| u8::try_from(weight).ok())),
+    };
+    let backend = found
+        .and_then(|found| found.entity.as_ref())
+        .map(Arc::clone);
+    let weighted = match (&weight, backend) {
+        (Ok(weight), Some(backend)) => Some(WeightedBackend {
+            backend,
+            weight: *weight,
+        }),
+        _ => None,
+    };
+    Some(Ref { weight, weighted })
 }
 
 /// What a reference leads to, with a fault when an active route would lose its requests there.
@@ -100,16 +127,13 @@ pub(super) fn resolve<'e>(
 }
 
 /// Reports weights that do not share out the whole.
-fn weigh(backends: &[WeightedBackend], at: &At<'_>, faults: &mut Vec<Fault>) {
-    let weights: Vec<u32> = backends
-        .iter()
-        .filter_map(|it| it.weight.map(u32::from))
-        .collect();
+fn weigh(all: &[Option<u8>], at: &At<'_>, faults: &mut Vec<Fault>) {
+    let weights: Vec<u32> = all.iter().filter_map(|it| it.map(u32::from)).collect();
     if weights.is_empty() {
         return;
     }
     let sum: u32 = weights.iter().sum();
-    if weights.len() < backends.len() {
+    if weights.len() < all.len() {
         faults.push(at.fault("expected a weight for each backend or for none"));
     } else if sum != 100 {
         faults.push(at.fault(format!("expected weights that sum to 100, found {sum}")));

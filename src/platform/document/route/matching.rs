@@ -13,6 +13,7 @@ use crate::platform::QueryMatch;
 use crate::platform::QueryValue;
 use crate::platform::document::text;
 use crate::platform::document::text::at_most;
+use crate::platform::security;
 
 /// The path, of which there must be exactly one kind.
 pub(super) fn path(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Option<PathMatch> {
@@ -79,10 +80,22 @@ pub(super) fn headers(fields: &mut Mapping<'_>, faults: &mut Vec<Fault>) -> Vec<
     )
 }
 
+/// The name of a header that a request can have when its route is looked for.
+fn header_name(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<String> {
+    let name = text::token(at, faults)?;
+    if security::is_vouched(&name) {
+        faults.push(at.fault(format!(
+            "`{name}` is not there yet when a route is looked for: only authentication sets it, after that"
+        )));
+        return None;
+    }
+    Some(name)
+}
+
 fn header(at: &At<'_>, faults: &mut Vec<Fault>) -> Option<HeaderMatch> {
     let mut fields = at.mapping(faults)?;
     let name = fields.required("name", faults);
-    let name = name.and_then(|at| text::token(&at, faults));
+    let name = name.and_then(|at| header_name(&at, faults));
     let names = [
         ("Exact", Comparison::Exact),
         ("RegularExpression", Comparison::Regex),

@@ -52,6 +52,19 @@ fn names_and_ports_stand_once() {
 }
 
 #[test]
+fn listeners_clash_whatever_else_is_wrong_with_them() {
+    listeners(
+        "- {name: a, port: 80, protocol: HTTP}
+- {name: a, port: 80, protocol: HTTPS}",
+        &[
+            "t.yaml:5: listeners[1].protocol: a listener of protocol HTTPS needs `tls`",
+            "t.yaml:5: listeners[1]: listener `a` stands on line 4 already",
+            "t.yaml:5: listeners[1]: port 80 stands on line 4 already",
+        ],
+    );
+}
+
+#[test]
 fn tls_is_for_the_protocols_that_have_it() {
     listeners(
         "- {name: a, port: 80, protocol: HTTP, tls: {certificate_ref: c}}

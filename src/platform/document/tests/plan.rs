@@ -4,6 +4,7 @@ use crate::platform::document::tests::check;
 use crate::platform::document::tests::good;
 use crate::platform::document::tests::names;
 use crate::platform::limit::Allotment;
+use crate::platform::limit::Bought;
 use crate::rule::limit::Unit;
 
 #[test]
@@ -14,8 +15,15 @@ name: gold
 quota: {requests: 1000000, period: 30d}
 rate_limit: {requests: 1000, period: 1m}",
     );
-    let allotments = [(1_000, Unit::Minute), (1_000_000, Unit::Month)];
-    let allotments = allotments.map(|(requests, unit)| Allotment { requests, unit });
+    let allotments = [
+        (Bought::Rate, 1_000, Unit::Minute),
+        (Bought::Quota, 1_000_000, Unit::Month),
+    ];
+    let allotments = allotments.map(|(bought, requests, unit)| Allotment {
+        bought,
+        requests,
+        unit,
+    });
     assert_eq!(platform.plans[0].allotments, allotments);
 }
 

@@ -234,6 +234,18 @@ fn a_burst_goes_with_a_limit_above_zero() {
 }
 
 #[test]
+fn nobody_but_authentication_names_a_consumer_or_a_plan() {
+    for name in ["X-Imprun-Consumer", "x-imprun-plan"] {
+        let message = format!(
+            "base.yaml:17: the limit of policy `p1` is for each value of `{name}`, which only \
+             `auth_mode: apikey` sets"
+        );
+        let key = format!("requests_per_unit: 1, unit: day, key: {{by: header, name: {name}}}");
+        check(&policy(&key), &[&message]);
+    }
+}
+
+#[test]
 fn a_consumer_is_named_by_the_authentication_of_the_route() {
     const UNKNOWN: &str = "base.yaml:17: the limit of policy `p1` is for each consumer, whom only \
                            `auth_mode: apikey` names";

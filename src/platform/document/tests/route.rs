@@ -198,6 +198,14 @@ backend_refs: [{{backend: up{a}}}, {{backend: up2{b}}}]
         &two(", weight: 50", ", weight: 49"),
         &["t.yaml:6: backend_refs: expected weights that sum to 100, found 99"],
     );
+    let unknown = two(", weight: 50", ", weight: 49").replace("backend: up2,", "backend: upp2,");
+    check(
+        &unknown,
+        &[
+            "t.yaml:6: backend_refs[1].backend: unknown backend `upp2`: did you mean `up2`?",
+            "t.yaml:6: backend_refs: expected weights that sum to 100, found 99",
+        ],
+    );
     check(
         &two(", weight: 100", ""),
         &["t.yaml:6: backend_refs: expected a weight for each backend or for none"],
@@ -356,4 +364,26 @@ fn route(line: &str, expected: &[&str]) {
         ),
         expected,
     );
+}
+
+#[test]
+fn a_header_that_authentication_sets_is_not_there_when_a_route_is_looked_for() {
+    for name in ["x-imprun-plan", "X-Imprun-Consumer"] {
+        let message = format!(
+            "t.yaml:6: headers[0].name: `{name}` is not there yet when a route is looked for: only \
+             authentication sets it, after that"
+        );
+        check(
+            &format!(
+                "kind: Route
+name: r1
+api_service: api
+gateway: gw
+path_prefix: /
+headers: [{{name: {name}, type: Present}}]
+backend_refs: [{{backend: up}}]"
+            ),
+            &[&message],
+        );
+    }
 }
