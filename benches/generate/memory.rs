@@ -20,18 +20,32 @@ pub(crate) fn report(n_routes: usize) {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    // It writes once, at the end, and more than a pipe holds: after the first byte it is still there.
+    // It writes as it goes, so what it has had resident at most is looked at after each part.
     let mut output = child.stdout.take().unwrap();
-    output.read_exact(&mut [0]).unwrap();
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let peak = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let mut rest = Vec::new();
-    output.read_to_end(&mut rest).unwrap();
+    let (mut peak, mut n_bytes) = (None, 0);
+    let mut part = [0; 1 << 16];
+    loop {
+        let read = output.read(&mut part).unwrap();
+        if read == 0 {
+            break;
+        }
+        n_bytes += read;
+        peak = resident(child.id()).or(peak);
+    }
     assert!(child.wait().unwrap().success());
-    assert!(rest.len() > 1 << 20, "{} bytes", rest.len());
-    let peak = peak.unwrap().trim_start_matches("VmHWM:").trim();
+    assert!(n_bytes > 1 << 20, "{n_bytes} bytes");
+    let peak = peak.unwrap();
     #[expect(clippy::print_stdout, reason = "a benchmark says what it measured")]
     {
         println!("generate, {n_routes} routes: {peak} resident at most");
     }
+}
+
+/// What a process has had resident at most, while it is there.
+fn resident(process: u32) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(peak.trim().to_owned())
 }

@@ -91,7 +91,7 @@ pub struct Explanation {
     pub calls: Vec<Call>,
     /// The limits that do not count the request.
     pub passed_over: Vec<PassedOver>,
-    /// The headers of the answer, when nothing has been counted before.
+    /// The headers of the answer, when nothing has been counted before; some stand there once a call.
     pub headers: Vec<(String, String)>,
 }
 

@@ -36,6 +36,8 @@ gateway default/eg, port 8888
     default/plans/rule/1=default/plans/rule/1, rule-1-match-0=rule-1-match-0, rule-1-match-1=c1
       1 hit of 100 per month for each consumer, from BackendTrafficPolicy default/plans, spec.rateLimit.global.rules[1]
   if nothing has been counted before, the answer has
+    x-ratelimit-limit: 3, 3;w=3600, 100;w=2592000
+    x-ratelimit-remaining: 2
     x-ratelimit-limit: 10, 10;w=3600
     x-ratelimit-remaining: 9
 ";

@@ -73,25 +73,26 @@ fn the_rules_follow_from_manifests_as_well() {
 fn a_platform_and_the_rules_generated_from_it_are_the_same_limits() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rules.yaml");
-    fs::write(
-        &path,
-        generated(&["config/imprun", "--as", "rate-limit-config"]),
-    )
-    .unwrap();
-    let sources = [
-        Sources {
-            platform: vec![in_project("config/imprun")],
-            namespace: "default".to_owned(),
-            ..Sources::default()
-        },
-        Sources {
-            rules: vec![path.clone()],
-            ..Sources::default()
-        },
-    ];
-    let [platform, rules] = sources.map(|sources| Start::read(sources).unwrap().domains().to_vec());
-    assert_eq!(platform, rules);
-    assert_eq!(RuleSet::new(platform).rules().len(), 17);
+    // Among them bursts, shared limits of every scope, plans, costs, and choices for an outage.
+    for (platform, n_rules) in [("tests/golden/every-field.yaml", 27), ("config/imprun", 17)] {
+        let text = generated(&[platform, "--as", "rate-limit-config"]);
+        fs::write(&path, text).unwrap();
+        let sources = [
+            Sources {
+                platform: vec![in_project(platform)],
+                namespace: "default".to_owned(),
+                ..Sources::default()
+            },
+            Sources {
+                rules: vec![path.clone()],
+                ..Sources::default()
+            },
+        ];
+        let [platform, rules] =
+            sources.map(|sources| Start::read(sources).unwrap().domains().to_vec());
+        assert_eq!(platform, rules);
+        assert_eq!(RuleSet::new(platform).rules().len(), n_rules);
+    }
 
     let [platform, rules] = [
         ["--platform", "config/imprun"],

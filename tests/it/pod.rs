@@ -168,9 +168,11 @@ impl Pod {
     #[track_caller]
     fn envoy(&self) -> Option<Envoy> {
         let manifests: Vec<Value> = serde_saphyr::from_multiple(&policies::stream()).unwrap();
+        let authority = Authority::new();
         let around = Surroundings {
             services: &[],
             backend: backend::start(),
+            authority: &authority,
             fail_closed: true,
         };
         let file = self.envoy_certificates.file("ca.crt");

@@ -13,6 +13,7 @@ use crate::support::rls::Rls;
 use crate::support::rls::request;
 use crate::support::sample;
 use crate::support::sample::PLATFORM;
+use crate::support::sample::Sample;
 use crate::support::service::Service;
 use crate::support::service::slidegate;
 
@@ -42,7 +43,10 @@ async fn a_platform_and_the_rules_generated_from_it_decide_alike() {
         "{platform:#?}"
     );
     // 21 an hour, of which each request reports ten.
-    assert_eq!(n_admitted("GET /chat/completions:"), 3, "{platform:#?}");
+    assert_eq!(n_admitted("GET /chat/completions :"), 3, "{platform:#?}");
+    // Twice twelve for the route, and what is left for the plan: of gold all, of trial ten.
+    assert_eq!(n_admitted("GET /anything gold"), 24, "{platform:#?}");
+    assert_eq!(n_admitted("GET /anything trial"), 22, "{platform:#?}");
 }
 
 #[tokio::test]
@@ -60,19 +64,20 @@ async fn a_platform_and_its_manifests_decide_alike_but_for_bursts() {
     assert_eq!((n_admitted(&platform), n_admitted(&manifests)), (5, 3));
 }
 
-/// What services with these rules decide of the requests to the sample, each sent eight times.
+/// What services with these rules decide of the requests to the sample, each sent twelve times.
 async fn verdicts(sources: [[&str; 2]; 2], is_meant: impl Fn(&str) -> bool) -> [Vec<String>; 2] {
     let mut told = [Vec::new(), Vec::new()];
+    let (sample, requests) = (Sample::load(), sample::requests());
     for (source, told) in sources.into_iter().zip(&mut told) {
         let service = Service::start(&[source[0], source[1], "--store", "memory"]);
         let mut rls = service.rls().await;
-        for sent in sample::requests()
-            .into_iter()
-            .filter(|it| is_meant(&it.path))
-        {
-            let met = sample::explained(&sent);
-            let name = format!("{} {}", sent.method, sent.path);
-            for call in met.iter().flat_map(|met| vec![&met.calls; 8]).flatten() {
+        let asked = requests.iter().filter(|it| is_meant(&it.request.path));
+        for sent in asked {
+            let met = sample.explained(sent);
+            let request = &sent.request;
+            let caller = request.auth_headers.last().map_or("", |(_, value)| value);
+            let name = format!("{} {} {caller}", request.method, request.path);
+            for call in met.iter().flat_map(|met| vec![&met.calls; 12]).flatten() {
                 told.push(verdict(&name, call, &mut rls).await);
             }
         }

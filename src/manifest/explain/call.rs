@@ -169,30 +169,27 @@ impl From<&Limit> for Applied {
     }
 }
 
-/// The headers that Envoy adds. Each filter writes them, and the one of the first call last: the
-/// limit that has least left comes first, then all limits with their windows.
+/// The headers that Envoy adds. Each filter adds its own, the one of the first call last.
 pub(super) fn headers(calls: &[Call]) -> Vec<(String, String)> {
-    let limits = |call: &Call| -> Vec<(u64, Applied)> {
-        let shown = call.descriptors.iter().filter(|sent| !sent.is_hidden);
-        let left = |sent: &Sent| {
-            let limit = sent.limit.clone()?;
-            let hits = match sent.hits {
-                Hits::Number(hits) => hits,
-                Hits::Metadata(_) => 0,
-            };
-            let most = u64::from(limit.requests) + u64::from(limit.burst);
-            let left = most.saturating_sub(hits);
-            Some((left, limit))
+    let at_request = calls.iter().rev().filter(|call| !call.after_response);
+    at_request.flat_map(headers_of).collect()
+}
+
+/// The headers of a filter: the limit that has least left, and after it all of them with their windows.
+fn headers_of(call: &Call) -> Vec<(String, String)> {
+    let shown = call.descriptors.iter().filter(|sent| !sent.is_hidden);
+    let left = |sent: &Sent| {
+        let limit = sent.limit.clone()?;
+        let hits = match sent.hits {
+            Hits::Number(hits) => hits,
+            Hits::Metadata(_) => 0,
         };
-        shown.filter_map(left).collect()
+        let most = u64::from(limit.requests) + u64::from(limit.burst);
+        Some((most.saturating_sub(hits), limit))
     };
-    let at_request = calls.iter().filter(|call| !call.after_response);
-    let Some(limits) = at_request.map(limits).find(|limits| !limits.is_empty()) else {
-        return Vec::new();
-    };
+    let limits: Vec<(u64, Applied)> = shown.filter_map(left).collect();
     // Of those with as little left, the first.
-    let least = limits.iter().min_by_key(|(left, _)| *left);
-    let Some((left, least)) = least else {
+    let Some((left, least)) = limits.iter().min_by_key(|(left, _)| *left) else {
         return Vec::new();
     };
     let mut text = least.requests.to_string();

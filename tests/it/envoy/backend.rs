@@ -1,4 +1,5 @@
-//! The server behind Envoy: answers 200, and says what a request used when it is told to.
+//! The server behind Envoy: answers 200, and says what a request used when it is told to. It judges keys
+//! as well: a key of two words names its consumer and the consumer's plan.
 
 use std::io;
 use std::io::BufRead;
@@ -15,6 +16,9 @@ pub(crate) const USES: &str = "x-uses-tokens";
 /// A response's header: how many tokens the request used.
 pub(crate) const USED: &str = "x-used-tokens";
 
+/// A request's header: a consumer and a plan.
+pub(crate) const KEY: &str = "x-api-key";
+
 /// Starts the server; it ends with the test process.
 pub(crate) fn start() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -30,7 +34,7 @@ pub(crate) fn start() -> SocketAddr {
 
 /// Answers one request without a body.
 fn answer(mut stream: TcpStream) -> io::Result<()> {
-    let mut used = String::new();
+    let (mut used, mut caller) = (String::new(), String::new());
     for line in BufReader::new(&stream).lines() {
         let line = line?;
         if line.is_empty() {
@@ -39,7 +43,13 @@ fn answer(mut stream: TcpStream) -> io::Result<()> {
         if let Some(tokens) = line.strip_prefix(USES) {
             used = format!("{USED}{tokens}\r\n");
         }
+        if let Some((consumer, plan)) = line
+            .strip_prefix("x-api-key: ")
+            .and_then(|it| it.split_once(' '))
+        {
+            caller = format!("x-imprun-consumer: {consumer}\r\nx-imprun-plan: {plan}\r\n");
+        }
     }
     let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 3\r\n";
-    stream.write_all(format!("{head}{used}\r\nhi\n").as_bytes())
+    stream.write_all(format!("{head}{used}{caller}\r\nhi\n").as_bytes())
 }

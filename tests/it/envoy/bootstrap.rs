@@ -6,7 +6,10 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::envoy::backend;
+use crate::envoy::translate::JUDGE;
 use crate::envoy::translate::Listener;
+use crate::support::certificates::Authority;
+use crate::support::certificates::Pair;
 
 /// What Envoy talks to, and what it does when the service does not answer.
 #[derive(Clone, Copy, Debug)]
@@ -15,11 +18,13 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) services: &'a [SocketAddr],
     /// The one backend behind all routes.
     pub(crate) backend: SocketAddr,
+    /// Who issues the certificates of listeners.
+    pub(crate) authority: &'a Authority,
     /// Whether requests are refused (500) when the service does not answer.
     pub(crate) fail_closed: bool,
 }
 
-/// Envoy's bootstrap: the listeners on free ports, in plain HTTP.
+/// Envoy's bootstrap: the listeners on free ports.
 pub(crate) fn bootstrap(listeners: &[Listener], around: Surroundings<'_>) -> Value {
     json!({
         "admin": {"address": address("127.0.0.1:0".parse().unwrap())},
@@ -38,7 +43,7 @@ pub(crate) fn bootstrap(listeners: &[Listener], around: Surroundings<'_>) -> Val
 }
 
 fn listener(listener: &Listener, around: Surroundings<'_>) -> Value {
-    let mut filters = vec![tokens_to_metadata()];
+    let mut filters = vec![judge(around), tokens_to_metadata()];
     filters.push(rate_limit("", &listener.domain, around));
     for domain in &listener.shared_domains {
         filters.push(rate_limit(&format!("/{domain}"), domain, around));
@@ -47,7 +52,7 @@ fn listener(listener: &Listener, around: Surroundings<'_>) -> Value {
         "name": "envoy.filters.http.router",
         "typed_config": {"@type": extension("filters.http.router.v3.Router")},
     }));
-    let manager = json!({
+    let mut manager = json!({
         "@type": extension(
             "filters.network.http_connection_manager.v3.HttpConnectionManager"
         ),
@@ -56,13 +61,63 @@ fn listener(listener: &Listener, around: Surroundings<'_>) -> Value {
         "route_config": {"name": listener.domain, "virtual_hosts": listener.virtual_hosts},
         "http_filters": filters,
     });
+    if !listener.removed_early.is_empty() {
+        let removed = listener.removed_early.iter();
+        let mutations: Vec<Value> = removed.map(|name| json!({"remove": name})).collect();
+        manager["early_header_mutation_extensions"] = json!([{
+            "name": "envoy.http.early_header_mutation.header_mutation",
+            "typed_config": {
+                "@type": extension("http.early_header_mutation.header_mutation.v3.HeaderMutation"),
+                "mutations": mutations,
+            },
+        }]);
+    }
+    let mut chain = json!({"filters": [{
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": manager,
+    }]});
+    if let Some(name) = &listener.secured {
+        chain["transport_socket"] = secured(&around.authority.issue(&[name]));
+    }
     json!({
         "name": listener.domain,
         "address": address("127.0.0.1:0".parse().unwrap()),
-        "filter_chains": [{"filters": [{
-            "name": "envoy.filters.network.http_connection_manager",
-            "typed_config": manager,
-        }]}],
+        "filter_chains": [chain],
+    })
+}
+
+/// TLS that ends at the listener.
+fn secured(pair: &Pair) -> Value {
+    json!({
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": extension("transport_sockets.tls.v3.DownstreamTlsContext"),
+            "common_tls_context": {"tls_certificates": [{
+                "certificate_chain": {"inline_string": pair.certificate},
+                "private_key": {"inline_string": pair.key},
+            }]},
+        },
+    })
+}
+
+/// Asks the server behind all routes about keys, and takes the consumer and the plan from it.
+fn judge(around: Surroundings<'_>) -> Value {
+    let taken = ["x-imprun-consumer", "x-imprun-plan"].map(|name| json!({"exact": name}));
+    json!({
+        "name": JUDGE,
+        "typed_config": {
+            "@type": extension("filters.http.ext_authz.v3.ExtAuthz"),
+            "transport_api_version": "V3",
+            "http_service": {
+                "server_uri": {
+                    "uri": format!("http://{}", around.backend),
+                    "cluster": "backend",
+                    "timeout": "10s",
+                },
+                "authorization_response": {"allowed_upstream_headers": {"patterns": taken}},
+            },
+            "allowed_headers": {"patterns": [{"exact": backend::KEY}]},
+        },
     })
 }
 

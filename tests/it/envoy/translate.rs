@@ -18,6 +18,10 @@ pub(crate) struct Listener {
     pub(crate) shared_domains: BTreeSet<String>,
     /// As Envoy's route configuration has them.
     pub(crate) virtual_hosts: Vec<Value>,
+    /// The name that clients ask for, where they speak TLS.
+    pub(crate) secured: Option<String>,
+    /// The headers that are removed from what clients send.
+    pub(crate) removed_early: Vec<String>,
 }
 
 /// The listeners of all gateways among the manifests.
@@ -51,11 +55,13 @@ fn translate(manifests: &[Value], gateway: &Value, listener: &Value) -> Listener
                     let limits = actions::by_domain(&policies, &domain, &name);
                     let shared = limits.keys().filter(|it| **it != domain);
                     shared_domains.extend(shared.cloned());
+                    let mut by_filter = per_route(&limits, &domain);
+                    by_filter[JUDGE] = judged(manifests, http_route);
                     let route = json!({
                         "name": name,
                         "match": route_match(one),
                         "route": {"cluster": "backend"},
-                        "typed_per_filter_config": per_route(&limits, &domain),
+                        "typed_per_filter_config": by_filter,
                     });
                     let routes = by_host.entry(host.clone()).or_default();
                     routes.push((precedence(one), route));
@@ -68,11 +74,40 @@ fn translate(manifests: &[Value], gateway: &Value, listener: &Value) -> Listener
         let routes: Vec<_> = routes.into_iter().map(|(_, route)| route).collect();
         json!({"name": host, "domains": [host], "routes": routes})
     };
+    let is_secured = listener["protocol"] == "HTTPS";
+    let hostname = listener["hostname"].as_str().unwrap_or("any.example.com");
     Listener {
         domain: format!("{}/{}", identity(gateway), text(&listener["name"])),
         shared_domains,
         virtual_hosts: by_host.into_iter().map(virtual_host).collect(),
+        secured: is_secured.then(|| hostname.to_owned()),
+        removed_early: removed_early(manifests, gateway),
     }
+}
+
+/// The name of the filter that asks about keys.
+pub(crate) const JUDGE: &str = "envoy.filters.http.ext_authz";
+
+/// Switches the filter that asks about keys off, where no policy has it.
+fn judged(manifests: &[Value], http_route: &Value) -> Value {
+    let is_asked = of_kind(manifests, "SecurityPolicy").any(|policy| {
+        let is_target = |target: &Value| target["name"] == http_route["metadata"]["name"];
+        !policy["spec"]["extAuth"].is_null() && items(&policy["spec"]["targetRefs"]).any(is_target)
+    });
+    let kind = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute";
+    match is_asked {
+        true => json!({"@type": kind, "check_settings": {}}),
+        false => json!({"@type": kind, "disabled": true}),
+    }
+}
+
+fn removed_early(manifests: &[Value], gateway: &Value) -> Vec<String> {
+    let policies = of_kind(manifests, "ClientTrafficPolicy").filter(|policy| {
+        items(&policy["spec"]["targetRefs"]).any(|it| it["name"] == gateway["metadata"]["name"])
+    });
+    let headers =
+        policies.flat_map(|it| items(&it["spec"]["headers"]["earlyRequestHeaders"]["remove"]));
+    headers.map(|it| text(it).to_owned()).collect()
 }
 
 /// The policies that hold for a route: its own, and the gateway's when it has none or merges it.

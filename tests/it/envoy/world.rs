@@ -1,5 +1,6 @@
 //! Everything around one test: Redis, replicas of the service, a backend, and Envoy.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 
@@ -15,6 +16,7 @@ use crate::envoy::bootstrap::Surroundings;
 use crate::envoy::bootstrap::bootstrap;
 use crate::envoy::proxy::Envoy;
 use crate::envoy::translate::listeners;
+use crate::support::certificates::Authority;
 use crate::support::http::Answer;
 use crate::support::http::Call;
 use crate::support::in_project;
@@ -47,7 +49,8 @@ impl Default for Options {
 #[derive(Debug)]
 pub(crate) struct World {
     envoy: Envoy,
-    listener: SocketAddr,
+    listeners: BTreeMap<String, SocketAddr>,
+    authority: Authority,
     services: Vec<Service>,
     _redis: Redis,
     _folder: TempDir,
@@ -71,25 +74,47 @@ impl World {
             .map(|_| start_service(&redis, source))
             .collect();
         let grpc: Vec<_> = services.iter().map(Service::grpc).collect();
+        let authority = Authority::new();
         let around = Surroundings {
             services: &grpc,
             backend: backend::start(),
+            authority: &authority,
             fail_closed: options.fail_closed,
         };
-        let envoy = Envoy::start(&bootstrap(&listeners(&manifests()), around))?;
+        let listeners = listeners(&manifests());
+        let envoy = Envoy::start(&bootstrap(&listeners, around))?;
+        let domains = listeners.iter().map(|it| &it.domain);
+        let addresses = domains.map(|domain| (domain.clone(), envoy.address(domain)));
         Some(Self {
-            listener: envoy.address(DOMAIN),
+            listeners: addresses.collect(),
             envoy,
+            authority,
             services,
             _redis: redis,
             _folder: folder,
         })
     }
 
-    /// Sends a request through Envoy.
+    /// Sends a request through Envoy, to the first listener.
     #[track_caller]
     pub(crate) fn send(&self, call: &Call) -> Answer {
-        call.send(self.listener)
+        self.send_to(DOMAIN, call)
+    }
+
+    /// Sends a request to a listener, by its domain.
+    #[track_caller]
+    pub(crate) fn send_to(&self, domain: &str, call: &Call) -> Answer {
+        call.send(self.listeners[domain])
+    }
+
+    /// The domains of all listeners.
+    pub(crate) fn domains(&self) -> impl Iterator<Item = &str> {
+        self.listeners.keys().map(String::as_str)
+    }
+
+    /// The certificate of who issued those of listeners, in PEM.
+    pub(crate) fn authority(&self) -> String {
+        self.authority.certificate()
     }
 
     /// What remains of a route's one bucket, asked of the service itself at no cost.

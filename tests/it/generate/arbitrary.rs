@@ -1,5 +1,7 @@
 //! Whatever is valid becomes manifests that Kubernetes takes, and whatever is not is a fault.
 
+mod spanning;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -10,6 +12,9 @@ use proptest::test_runner::TestRng;
 use proptest::test_runner::TestRunner;
 use slidegate::manifest;
 use slidegate::manifest::read;
+use slidegate::rule::Domain;
+use slidegate::rule::document;
+use slidegate::source;
 use slidegate::source::file::File;
 
 use crate::support::crd::Judge;
@@ -29,6 +34,10 @@ fn what_is_valid_becomes_manifests_that_read_back_and_are_accepted() {
                 let faults = judge.faults_in(&written);
                 prop_assert!(faults.is_empty(), "{faults:#?}\n{stream}\n{written}");
             }
+            let rules = rules(&stream).map_err(|it| fail(&stream, &it))?;
+            let written = document::write(&rules);
+            let again = document::read(&Arc::from("rules"), &written, &mut Vec::new());
+            prop_assert_eq!(again, rules, "{}\n{}", stream, written);
             Ok(())
         })
         .unwrap();
@@ -55,9 +64,14 @@ fn a_key_that_nobody_knows_is_a_fault_wherever_it_stands() {
 fn documents() -> impl Strategy<Value = Vec<String>> {
     let routes = prop::collection::vec(route(), 0..6);
     let policies = prop::collection::vec(policy(), 0..6);
-    let plans = prop::collection::vec(plan(), 0..3);
-    let documents = (gateway(), backend(), routes, policies, plans);
-    documents.prop_map(|(gateway, backend, routes, policies, plans)| {
+    let documents = (
+        gateway(),
+        backend(),
+        routes,
+        policies,
+        spanning::documents(),
+    );
+    documents.prop_map(|(gateway, backend, routes, policies, spanning)| {
         let mut documents = vec![
             gateway,
             backend,
@@ -84,8 +98,7 @@ fn documents() -> impl Strategy<Value = Vec<String>> {
         }));
         let policies = policies.iter().enumerate();
         documents.extend(policies.map(|(index, rest)| named("Policy", index, rest)));
-        let plans = plans.iter().enumerate();
-        documents.extend(plans.map(|(index, rest)| named("Plan", index, rest)));
+        documents.extend(spanning);
         documents
     })
 }
@@ -237,6 +250,10 @@ fn route() -> impl Strategy<Value = (String, String)> {
     let auth = prop_oneof![
         Just("auth_mode: none".to_owned()),
         Just("auth_mode: apikey, auth_config: {backend: up, header: x-api-key}".to_owned()),
+        prop::sample::select(vec!["Global", "Local"]).prop_map(|it| format!(
+            "auth_mode: apikey, auth_config: {{backend: up, header: x-api-key}}, \
+             rate_limit: {{requests_per_unit: 1, unit: day, type: {it}, key: {{by: consumer}}}}"
+        )),
         value().prop_map(|it| format!(
             "auth_mode: jwt, auth_config: {{issuer: 'https://a.example.com', audiences: [{it}], \
              claim_to_headers: [{{claim: sub, header: x-user}}]}}, \
@@ -250,17 +267,6 @@ fn route() -> impl Strategy<Value = (String, String)> {
     (path, subset(fields), auth).prop_map(|(path, fields, auth)| {
         let rest = format!("{auth}, backend_refs: [{{backend: up}}]{fields}");
         (path.to_owned(), rest)
-    })
-}
-
-/// A plan without its kind and name.
-fn plan() -> impl Strategy<Value = String> {
-    let period = prop::sample::select(vec!["1s", "60s", "1h", "24h", "7d", "30d", "365d"]);
-    let limit = (any::<u32>(), period)
-        .prop_map(|(requests, period)| format!("{{requests: {requests}, period: {period}}}"));
-    (limit.clone(), proptest::option::of(limit)).prop_map(|(quota, rate)| {
-        let rate = rate.map(|it| format!(", rate_limit: {it}"));
-        format!("quota: {quota}{}", rate.unwrap_or_default())
     })
 }
 
@@ -279,10 +285,12 @@ fn policy() -> impl Strategy<Value = String> {
         ", key: {by: client_ip}",
         ", key: {by: header, name: x-u}",
     ]);
-    let limit = (any::<u32>(), unit.clone(), key.clone()).prop_map(|(requests, unit, key)| {
-        format!("type: rate-limit, spec: {{requests_per_unit: {requests}, unit: {unit}{key}}}")
-    });
-    let local = (1..=u32::MAX, unit, key.clone()).prop_map(|(requests, unit, key)| {
+    let of_limit = key
+        .clone()
+        .prop_map(|it| it.trim_start_matches(", ").to_owned());
+    let limit =
+        spanning::limit(of_limit).prop_map(|it| format!("type: rate-limit, spec: {{{it}}}"));
+    let local = (1..=u32::MAX, unit, key).prop_map(|(requests, unit, key)| {
         format!("type: rate-limit, spec: {{requests_per_unit: {requests}, unit: {unit}, type: Local{key}}}")
     });
     let cors = (word(), span()).prop_map(|(host, age)| {
@@ -307,15 +315,7 @@ fn policy() -> impl Strategy<Value = String> {
     let spec = prop_oneof![
         limit, local, cors, modifier, rewrite, retry, timeout, breaker
     ];
-    let scoped = (scope, spec).prop_map(|(scope, spec)| format!("{scope}, {spec}"));
-    // Others would have to be the same for all routes.
-    let shared = (any::<u32>(), key).prop_map(|(requests, key)| {
-        format!(
-            "scope: global, type: rate-limit, \
-             spec: {{requests_per_unit: {requests}, unit: day, shared: true{key}}}"
-        )
-    });
-    let policy = prop_oneof![4 => scoped, 1 => shared];
+    let policy = (scope, spec).prop_map(|(scope, spec)| format!("{scope}, {spec}"));
     (policy, 0..3_u32, any::<bool>()).prop_map(|(policy, priority, is_enabled)| {
         format!("{policy}, priority: {priority}, enabled: {is_enabled}")
     })
@@ -366,6 +366,16 @@ pub(super) fn generated(stream: &str) -> Result<Vec<manifest::Manifest>, String>
         text: stream.to_owned(),
     };
     sample::manifests(vec![file]).map_err(|faults| faults.to_string())
+}
+
+/// The rules that follow from a platform, or its faults as text.
+fn rules(stream: &str) -> Result<Vec<Domain>, String> {
+    let file = File {
+        name: Arc::from("t.yaml"),
+        text: stream.to_owned(),
+    };
+    let deployed = source::deployed(&[file], "default");
+    Ok(deployed.map_err(|faults| faults.to_string())?.domains)
 }
 
 fn fail(stream: &str, faults: &str) -> TestCaseError {

@@ -84,7 +84,7 @@ fn spoiled_manifests_are_faults_and_never_a_panic() {
             match deployed(&stream) {
                 Ok(deployed) => {
                     let rules = RuleSet::new(deployed.domains);
-                    let request = sample::requests().remove(0);
+                    let request = sample::requests().remove(0).request;
                     let answers = explain(&deployed.manifests, &rules, &request);
                     prop_assert!(answers.is_ok(), "{answers:?}");
                 }
