@@ -23,9 +23,9 @@ use crate::support::service::slidegate;
 async fn a_request_has_the_spans_of_envoy_gateways_variables_whatever_the_protocol() {
     for protocol in [Protocol::Http, Protocol::Grpc] {
         let collector = Collector::start(protocol);
-        let name = match protocol {
-            Protocol::Http => "http",
-            Protocol::Grpc => "grpc",
+        let (name, compression) = match protocol {
+            Protocol::Http => ("http", "none"),
+            Protocol::Grpc => ("grpc", "gzip"),
         };
         let mut service = drop_in(&[
             ("TRACING_ENABLED", "true"),
@@ -36,6 +36,7 @@ async fn a_request_has_the_spans_of_envoy_gateways_variables_whatever_the_protoc
             ("TRACING_EXPORTER_PROTOCOL", name),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url()),
             ("OTEL_EXPORTER_OTLP_HEADERS", "x-token=a%20b,x-tenant=7"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", compression),
         ]);
         service.wait_for_log("tracing");
         let mut rls = client(&service).await;
@@ -85,6 +86,8 @@ async fn a_request_has_the_spans_of_envoy_gateways_variables_whatever_the_protoc
             (&*span.headers["x-token"], &*span.headers["x-tenant"]),
             ("a b", "7")
         );
+        let encoding = span.headers.get("grpc-encoding").map(String::as_str);
+        assert_eq!(encoding, (compression == "gzip").then_some("gzip"));
     }
 }
 

@@ -33,7 +33,11 @@ impl Environment {
         ] {
             if self.set(name).is_some() {
                 let expected = || "gzip or none".to_owned();
-                let known = |text: &str| ["gzip", "none"].contains(&text);
+                let known = |text: &str| {
+                    ["gzip", "none"]
+                        .iter()
+                        .any(|it| it.eq_ignore_ascii_case(text))
+                };
                 self.parsed(name, |text| known(text).then_some(()).ok_or_else(expected));
             }
         }
