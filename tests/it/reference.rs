@@ -11,6 +11,7 @@ mod redis;
 mod row;
 mod rules;
 mod sliding;
+mod traces;
 mod variables;
 mod world;
 mod xds;
@@ -31,6 +32,7 @@ fn every_difference_is_on_its_page_and_every_one_on_a_page_is_shown() {
         redis::reasons(),
         rules::reasons(),
         sliding::reasons(),
+        traces::reasons(),
         variables::reasons(),
         xds::reasons(),
     ];

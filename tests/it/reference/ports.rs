@@ -1,7 +1,7 @@
 //! Section 1: what listens where, and what it answers.
 //!
-//! Elsewhere: connections' ages and drains (`tls`), the start that waits for rules (`dropin`), message
-//! forms of `/json` (`http`), the pod's layout (`pod`).
+//! Elsewhere: a unix socket (`socket`), connections' ages and drains (`tls`), the start that waits for
+//! rules (`dropin`), message forms of `/json` (`http`), the pod's layout (`pod`).
 
 use std::process::Command;
 
