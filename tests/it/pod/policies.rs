@@ -107,6 +107,7 @@ pub(crate) fn stream() -> String {
             rule(&format!("{{headers: [{BOTH}], sourceCIDR: {EACH}}}"), 3, ""),
         ),
         ("usage", rule("", 21, USAGE)),
+        ("usage-told", rule("", 100, USAGE)),
         (
             "shadow",
             rule("{methods: [{value: GET}]}", 3, "shadowMode: true"),
@@ -115,6 +116,9 @@ pub(crate) fn stream() -> String {
             "query",
             rule("{queryParams: [{name: user, value: alice}]}", 3, ""),
         ),
+        // Two limits in one domain, and two in a domain each.
+        ("twice", rule(&of_user("one"), 3, "") + &rule("", 5, "")),
+        ("apart", rule("", 9, "shared: true") + &rule("", 8, "")),
         (
             "told",
             rule("", 5, "").replace(

@@ -30,6 +30,7 @@ pub(crate) fn pass(pod: &Pod, envoy: &Envoy) {
     limits_of_metadata(http);
     shared(http, at("default/shared/http"));
     merged(at("default/merged/http"));
+    calls(http);
     metrics();
     assert!(pod.ads.requests().len() <= 2, "one push, one answer");
 }
@@ -181,6 +182,46 @@ fn merged(gateway: SocketAddr) {
     refused(gateway, &anybody);
 }
 
+/// How often the service is asked for a request, and how a request of two limits is answered.
+#[track_caller]
+fn calls(http: SocketAddr) {
+    let one = |call: Call| call.header("x-user-id", "one");
+    for (call, expected) in [
+        // Nothing matches, and a header that tells clients apart is missing.
+        (to("headers"), 0),
+        (to("users"), 0),
+        // Two limits of one domain are one request, those of two domains are two.
+        (one(to("twice")), 1),
+        (to("apart"), 2),
+        // What a response used is told afterwards, if it says so.
+        (to("usage-told").header(backend::USES, "10"), 2),
+        (to("usage-told"), 1),
+    ] {
+        let before = requests();
+        assert_eq!(call.send(http).status, 200, "{call:?}");
+        eventually("the service was asked", || {
+            (requests() >= before + expected).then_some(())
+        });
+        // Another call would have come before this one, which is the second of its connection.
+        assert_eq!(to("shadow").send(http).status, 200);
+        eventually("the service was asked", || {
+            (requests() > before + expected).then_some(())
+        });
+        assert_eq!(requests(), before + expected + 1, "{call:?}");
+    }
+    admitted(http, &one(to("twice")), Some("3, 3;w=3600, 5;w=3600"));
+    admitted(http, &to("twice"), Some("5, 5;w=3600"));
+}
+
+/// How many requests the service has been asked to decide.
+#[track_caller]
+fn requests() -> u64 {
+    let page = Call::get("/metrics").send(pod_port(19_001)).body;
+    let series = "ratelimit_service_total_requests{grpc_method=\"ShouldRateLimit\"} ";
+    let value = page.lines().find_map(|line| line.strip_prefix(series));
+    value.unwrap().parse().unwrap()
+}
+
 /// The series that dashboards and the tests of Envoy Gateway look for.
 #[track_caller]
 fn metrics() {
@@ -193,6 +234,7 @@ fn metrics() {
             "masked_remote_address_invert_192_0_2_0/24",
         ),
         ("over_limit", "headers", "rule-0-match-0_rule-0-match-0"),
+        ("over_limit", "jwt", "rule-0-match-0_rule-0-match-0"),
         ("over_limit", "jwt", "rule-0-match-0_rule-0-match-0"),
         // Of what is only told apart, the value is no label.
         ("over_limit", "users", "rule-0-match-0"),
