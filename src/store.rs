@@ -127,12 +127,23 @@ pub struct Answer {
 pub struct GiveBack {
     /// The identity of the counter.
     pub key: Vec<u8>,
+    /// N.
+    pub limit: u32,
+    /// How much more one window may hold.
+    pub burst: u32,
     /// W.
     pub window: Window,
     /// How many.
     pub hits: u64,
     /// As what they were booked.
     pub booked: Booked,
+}
+
+impl GiveBack {
+    /// What sliding windows hold these hits to.
+    pub fn quota(&self) -> Quota {
+        Quota::new(self.limit, self.burst, self.window)
+    }
 }
 
 /// What hits that do not fit do to the whole request, the weakest first.

@@ -40,6 +40,14 @@ impl Bucket {
         self.at = now;
     }
 
+    /// Takes back hits that were taken `since` microseconds ago and not used, but for as many as may
+    /// have flowed back in that time: how full the bucket was without them is not known any more.
+    pub fn give_back(&mut self, refill: Refill, hits: u64, since: u64, now: Timestamp) {
+        let kept = refill.refilled(since).min(hits as f64);
+        self.used = (self.used(refill, now) - (hits as f64 - kept)).max(0.0);
+        self.at = now;
+    }
+
     /// In how many microseconds so many hits will be left, at most [`MAX_WAIT`].
     pub fn wait(&self, refill: Refill, hits: u64, now: Timestamp) -> u64 {
         let missing = self.used(refill, now) + hits as f64 - refill.capacity as f64;
@@ -54,8 +62,14 @@ impl Bucket {
 
     /// What is used now.
     fn used(&self, refill: Refill, now: Timestamp) -> f64 {
-        let refilled = now.since(self.at) as f64 * refill.hits as f64 / refill.window as f64;
-        (self.used - refilled).max(0.0)
+        (self.used - refill.refilled(now.since(self.at))).max(0.0)
+    }
+}
+
+impl Refill {
+    /// How many hits flow back in so many microseconds.
+    fn refilled(&self, micros: u64) -> f64 {
+        micros as f64 * self.hits as f64 / self.window as f64
     }
 }
 
@@ -83,5 +97,30 @@ mod tests {
         assert_eq!(bucket.remaining(refill, at(200)), 2);
         assert_eq!(bucket.wait(refill, 15, at(200)), 1_300_000);
         assert_eq!(bucket.remaining(refill, at(4_000)), 15);
+    }
+
+    #[test]
+    fn what_is_given_back_late_is_no_more_than_what_has_not_flowed_back() {
+        let refill = Refill {
+            capacity: 15,
+            hits: 10,
+            window: 1_000_000,
+        };
+        let at = |millis: u64| Timestamp(5_000_000 + millis * 1_000);
+        let mut bucket = Bucket::default();
+        bucket.take(refill, 6, at(0));
+        bucket.give_back(refill, 6, 0, at(0));
+        assert_eq!(
+            bucket,
+            Bucket {
+                used: 0.0,
+                at: at(0)
+            }
+        );
+        // Six flow back, and others are taken: of the six only two can still be owed.
+        bucket.take(refill, 6, at(0));
+        bucket.take(refill, 10, at(400));
+        bucket.give_back(refill, 6, 400_000, at(400));
+        assert_eq!(bucket.remaining(refill, at(400)), 5);
     }
 }

@@ -51,7 +51,7 @@ impl Quota {
     }
 
     /// How long hits granted ahead of need may be used, in microseconds: a sub-bucket, and at most
-    /// [`MAX_AHEAD`]. 0 where there is a burst: its bucket cannot take hits back.
+    /// [`MAX_AHEAD`]. 0 where there is a burst: its bucket cannot take all hits back.
     pub fn life(&self) -> u64 {
         match self.refill {
             None => self.width.min(MAX_AHEAD),
@@ -156,10 +156,10 @@ impl Log {
     /// entries with `last >= date` or in later ones, as long as no entry of that date was dropped.
     /// An entry may have been dropped at the newest `last` at the latest.
     ///
-    /// A bucket for bursts keeps them: what would have flowed back since is not known any more.
-    pub fn give_back(&mut self, window: Window, hits: u64, booked: Booked, now: Timestamp) {
+    /// A bucket for bursts takes back what cannot have flowed back since.
+    pub fn give_back(&mut self, quota: Quota, hits: u64, booked: Booked, now: Timestamp) {
         let latest = self.newest().unwrap_or(now).max(now);
-        if booked.id != self.id || booked.date.plus(window.micros()) <= latest {
+        if booked.id != self.id || booked.date.plus(quota.window) <= latest {
             return;
         }
         let first = self
@@ -171,6 +171,10 @@ impl Log {
             entry.count -= taken;
             self.total -= taken;
             left -= taken;
+        }
+        if let Some(refill) = quota.refill {
+            let since = now.since(booked.date);
+            self.bucket.give_back(refill, hits - left, since, now);
         }
     }
 

@@ -165,6 +165,8 @@ impl<W> Ledger<W> {
         drop(shard);
         self.give_back([GiveBack {
             key: take.key.clone(),
+            limit: take.limit,
+            burst: take.burst,
             window: take.window,
             hits: grant.hits,
             booked: grant.booked,

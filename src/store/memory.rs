@@ -182,7 +182,7 @@ impl Counters {
 
     fn give_back(&mut self, unused: &GiveBack, now: Timestamp) {
         if let Some(log) = self.log(&unused.key) {
-            log.give_back(unused.window, unused.hits, unused.booked, now);
+            log.give_back(unused.quota(), unused.hits, unused.booked, now);
         }
     }
 

@@ -101,10 +101,11 @@ pub(super) async fn decide<P: Copy + Eq + Send + Sync>(
             Err(error) => failure = Some(error),
         }
     }
-    let fits = |index: usize| answers[index].is_some_and(|it| it.decision.fits);
-    let vetoes = takes.iter().enumerate();
+    let is_of_use =
+        |(take, answer): (&Take, &Option<Answer>)| answer.is_some_and(|it| is_of_use(take, &it));
+    let vetoes = takes.iter().map(|take| take.veto);
     let is_admitted =
-        failure.is_none() && Veto::admits(vetoes.map(|(index, take)| (take.veto, fits(index))));
+        failure.is_none() && Veto::admits(vetoes.zip(takes.iter().zip(&answers).map(is_of_use)));
     if !is_admitted {
         for (place, part) in parts {
             let granted = part.indices.iter().filter_map(|index| {
@@ -124,6 +125,14 @@ pub(super) async fn decide<P: Copy + Eq + Send + Sync>(
     answered.ok_or_else(|| StoreError::Protocol("fewer answers than takes".to_owned()))
 }
 
+/// Whether a take that nothing else could refuse got as much as is of use.
+fn is_of_use(take: &Take, answer: &Answer) -> bool {
+    match (take.algorithm, take.hits) {
+        (Algorithm::SlidingWindow, Hits::Ask(1..)) => answer.granted > 0,
+        _ => answer.decision.fits,
+    }
+}
+
 /// What of a take goes back; its answer then says what remains without it.
 fn returned(take: &Take, answer: &mut Answer) -> Option<GiveBack> {
     let is_ask = matches!(take.hits, Hits::Ask(_));
@@ -134,6 +143,8 @@ fn returned(take: &Take, answer: &mut Answer) -> Option<GiveBack> {
     answer.decision.remaining += hits;
     Some(GiveBack {
         key: take.key.clone(),
+        limit: take.limit,
+        burst: take.burst,
         window: take.window,
         hits,
         booked: answer.booked,

@@ -349,6 +349,8 @@ impl<W> Account<W> {
     fn unused(&self, hits: u64, booked: Booked) -> GiveBack {
         GiveBack {
             key: self.key.to_vec(),
+            limit: self.limit,
+            burst: 0,
             window: self.window,
             hits,
             booked,

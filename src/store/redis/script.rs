@@ -104,6 +104,8 @@ impl Call {
     /// Adds hits that are to be taken back.
     pub(super) fn give_back(&mut self, unused: &GiveBack) {
         let mut operation = Operation::of_kind(GIVE_BACK);
+        operation.number(u64::from(unused.limit), 4);
+        operation.number(u64::from(unused.burst), 4);
         operation.number(unused.hits.min(MAX_HITS), 5);
         operation.number(unused.window.micros(), 7);
         operation.number(unused.booked.date.0, 7);

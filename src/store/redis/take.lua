@@ -17,8 +17,8 @@
 --     least: the fewest that are of use, and largest: how many the wait is told for (5 bytes each);
 --     extra: how many are wished for ahead of need (5 bytes);
 --     life: how far ahead hits are booked that may be used later, in microseconds (4 bytes);
---   3 hits to be taken back: how many (5 bytes), the window (7 bytes), the date (7 bytes) and id
---     (8 bytes) as which they were booked;
+--   3 hits to be taken back: limit and burst (4 bytes each), how many (5 bytes), the window (7 bytes),
+--     the date (7 bytes) and id (8 bytes) as which they were booked;
 --   4 a reset: the window (7 bytes).
 -- Answers a string of 33 bytes a take, in their order: a byte, 1 when all that was needed fitted, 0
 -- when it did not, 2 when the group could not be decided; then the hits granted (5 bytes), remaining
@@ -333,9 +333,10 @@ end
 
 -- Takes back hits that nobody used: they are in the first entries of their date or later, as long as
 -- none of that date was dropped. An entry may have been dropped at the newest one's time at the
--- latest. No entry goes, and so the key expires when it would have.
+-- latest. No entry goes, and so the key expires when it would have. A bucket for bursts takes back
+-- what cannot have flowed back since.
 local function give_back(key, operation)
-  local _, hits, window, date, id = unpack('<BI5I7I7c8', operation)
+  local _, limit, burst, booked, window, date, id = unpack('<BI4I4I5I7I7c8', operation)
   local log = read(key)
   if not log or log.id ~= id or date + window <= max(log.newest, now) then
     return
@@ -344,7 +345,7 @@ local function give_back(key, operation)
   while index > 0 and entry(log, index) >= date do
     index = index - 1
   end
-  local before, after = log.head + ENTRY * index, {}
+  local before, after, hits = log.head + ENTRY * index, {}, booked
   for later = index + 1, log.n do
     local last, count = entry(log, later)
     local taken = min(hits, count)
@@ -354,8 +355,16 @@ local function give_back(key, operation)
     log.tail = count - taken
   end
   added_up(log)
-  log.packed = pack('<I1c8I7', log.form, log.id, log.total)
-    .. sub(log.packed, HEADER + 1, before) .. table.concat(after)
+  local packed_bucket = sub(log.packed, HEADER + 1, log.head)
+  if burst > 0 and log.form == WITH_BUCKET then
+    local used, at = unpack('<dI7', packed_bucket)
+    local taken = booked - hits
+    local kept = min(max(now - date, 0) * limit / window, taken)
+    used = max(used - max(now - at, 0) * limit / window, 0)
+    packed_bucket = pack('<dI7', max(used - (taken - kept), 0), now)
+  end
+  log.packed = pack('<I1c8I7', log.form, log.id, log.total) .. packed_bucket
+    .. sub(log.packed, log.head + 1, before) .. table.concat(after)
   call('SET', key, log.packed, 'KEEPTTL')
 end
 

@@ -1,4 +1,4 @@
-//! Whatever is asked of a store, it decides as memory does.
+//! Whatever comes, a store in Redis decides as memory does.
 
 use std::cell::Cell;
 
@@ -7,46 +7,54 @@ use proptest::test_runner::TestRunner;
 use slidegate::algorithm::Booked;
 use slidegate::algorithm::Hits;
 use slidegate::algorithm::Terms;
-use slidegate::algorithm::Timestamp;
 use slidegate::store::GiveBack;
-use slidegate::store::Now;
 use slidegate::store::Take;
 use slidegate::store::Veto;
 
 use crate::store::bench::Bench;
-use crate::store::limits::BEGIN;
-use crate::store::limits::minute;
-use crate::store::limits::sliding;
+use crate::store::takes::moment;
+use crate::store::takes::sliding;
 
-/// Plays random schedules against a store and one in memory. Where a request of several keys is
-/// decided in several places, what was granted and went back leaves a trace, so that one key is asked
-/// for at a time there.
-pub(crate) fn decides_as_memory(bench: &Bench, n: u32) {
+/// How alike a store is to memory.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Likeness {
+    /// In all that it says, of limits of any size.
+    Whole,
+    /// In what is granted and what remains, of limits that are counted hit by hit. What was granted
+    /// and goes back when another node refuses leaves an entry that counts nothing, by which later
+    /// hits may be put together otherwise.
+    Verdicts,
+}
+
+/// Sees that a store decides as memory does.
+#[track_caller]
+pub(super) fn decides_as_memory(redis: &Bench, likeness: Likeness) {
     let memory = Bench::memory();
     let n_schedules = Cell::new(0);
-    let config = ProptestConfig::with_cases(n);
-    let outcome = TestRunner::new(config).run(&schedules(), |schedule| {
+    let (cases, schedules) = match likeness {
+        Likeness::Whole => (64, schedules(MANY, 250)),
+        Likeness::Verdicts => (32, schedules(FEW, 60)),
+    };
+    let config = ProptestConfig::with_cases(cases);
+    let outcome = TestRunner::new(config).run(&schedules, |schedule| {
         n_schedules.set(n_schedules.get() + 1);
         let n = n_schedules.get();
         let mut now = 0;
         let mut booked = Vec::new();
         for (gap, takes, unused) in schedule {
             now += gap;
-            let mut takes: Vec<Take> = takes.into_iter().map(|take| take.of_schedule(n)).collect();
-            if !bench.is_one_place {
-                takes.truncate(1);
-            }
-            let wall = Timestamp(BEGIN + now);
-            let at = Now { steady: wall, wall };
+            let takes: Vec<Take> = takes.into_iter().map(|take| take.of_schedule(n)).collect();
             // The ids of the logs differ, all else is the same.
             let (mut of_redis, mut of_memory) = (Vec::new(), Vec::new());
             if let Some((which, hits)) = unused
                 && !booked.is_empty()
             {
-                let (key, ids): &(Vec<u8>, [Booked; 2]) = &booked[which % booked.len()];
+                let (take, ids): &(Take, [Booked; 2]) = &booked[which % booked.len()];
                 let unused = ids.map(|booked| GiveBack {
-                    key: key.clone(),
-                    window: minute(),
+                    key: take.key.clone(),
+                    limit: take.limit,
+                    burst: take.burst,
+                    window: take.window,
                     hits,
                     booked,
                 });
@@ -54,14 +62,21 @@ pub(crate) fn decides_as_memory(bench: &Bench, n: u32) {
                 of_redis.push(redis);
                 of_memory.push(memory);
             }
-            let ours = bench.call(&of_redis, &takes, at);
-            let theirs = memory.call(&of_memory, &takes, at);
+            let ours = redis.call(&of_redis, &takes, moment(now));
+            let theirs = memory.call(&of_memory, &takes, moment(now));
             for ((take, ours), theirs) in takes.iter().zip(ours).zip(theirs) {
-                prop_assert_eq!(ours.decision, theirs.decision);
                 prop_assert_eq!(ours.granted, theirs.granted);
+                let (decision, expected) = (ours.decision, theirs.decision);
+                prop_assert_eq!(decision.fits, expected.fits);
+                prop_assert_eq!(decision.remaining, expected.remaining);
+                if likeness == Likeness::Whole {
+                    prop_assert_eq!(decision.reset, expected.reset);
+                    if ours.granted > 0 {
+                        prop_assert_eq!(ours.booked.date, theirs.booked.date);
+                    }
+                }
                 if ours.granted > 0 {
-                    prop_assert_eq!(ours.booked.date, theirs.booked.date);
-                    booked.push((take.key.clone(), [ours.booked, theirs.booked]));
+                    booked.push((take.clone(), [ours.booked, theirs.booked]));
                 }
             }
         }
@@ -97,7 +112,7 @@ impl Planned {
 /// Some takes after some time, and which of the hits booked before are given back first.
 type Turn = (u64, Vec<Planned>, Option<(usize, u64)>);
 
-fn schedules() -> impl Strategy<Value = Vec<Turn>> {
+fn schedules(limits: Limits, length: usize) -> BoxedStrategy<Vec<Turn>> {
     let gap = prop_oneof![
         2 => 0_u64..100_000,
         2 => 0_u64..3_000_000,
@@ -111,9 +126,13 @@ fn schedules() -> impl Strategy<Value = Vec<Turn>> {
             Hits::Ask(count)
         }
     });
-    let limit = prop_oneof![3 => Just(70_u32), 1 => 0_u32..300, 1 => Just(u32::MAX)];
+    let limit = prop_oneof![
+        3 => Just(limits.usual),
+        1 => 0..limits.usual * 4,
+        1 => Just(limits.rare)
+    ];
     let planned = |key| {
-        let burst = prop_oneof![2 => Just(0_u32), 1 => 0_u32..50];
+        let burst = prop_oneof![2 => Just(0_u32), 1 => 0..=limits.burst];
         let parts = (
             limit.clone(),
             burst,
@@ -144,5 +163,26 @@ fn schedules() -> impl Strategy<Value = Vec<Turn>> {
         1 => (planned(0), planned(1)).prop_map(|(a, b)| vec![a, b]),
     ];
     let unused = prop::option::weighted(0.3, (any::<usize>(), 0_u64..60));
-    prop::collection::vec((gap, takes, unused), 1..250)
+    prop::collection::vec((gap, takes, unused), 1..length).boxed()
 }
+
+/// How large the limits of a schedule are.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    usual: u32,
+    rare: u32,
+    burst: u32,
+}
+
+const MANY: Limits = Limits {
+    usual: 70,
+    rare: u32::MAX,
+    burst: 50,
+};
+
+/// Not above the number of sub-buckets of a log.
+const FEW: Limits = Limits {
+    usual: 16,
+    rare: 50,
+    burst: 14,
+};

@@ -1,6 +1,7 @@
 //! A Redis of the test's own.
 
 pub(crate) mod cluster;
+pub(crate) mod permissions;
 pub(crate) mod sentinel;
 
 use std::net::SocketAddr;

@@ -44,22 +44,21 @@ fn unused_hits_are_taken_back_only_where_they_are() {
     let mut log = Log::new(LogId(1));
     let first = booked_in(&mut log, 0);
     let second = booked_in(&mut log, 5 * S);
-    let window = seconds(10);
     let other = Booked {
         id: LogId(2),
         ..second
     };
-    log.give_back(window, 4, other, at(6 * S));
+    log.give_back(quota, 4, other, at(6 * S));
     assert_eq!(log.remaining(quota, at(6 * S)), 2, "of another log");
-    log.give_back(window, 4, first, at(10 * S));
+    log.give_back(quota, 4, first, at(10 * S));
     assert_eq!(
         log.remaining(quota, at(10 * S)),
         6,
         "of a date that has left the window"
     );
-    log.give_back(window, 3, second, at(10 * S));
+    log.give_back(quota, 3, second, at(10 * S));
     assert_eq!(log.remaining(quota, at(10 * S)), 9);
-    log.give_back(window, 9, second, at(10 * S));
+    log.give_back(quota, 9, second, at(10 * S));
     assert_eq!(
         log.remaining(quota, at(10 * S)),
         10,
@@ -75,7 +74,7 @@ fn a_reset_keeps_what_may_still_be_used() {
     lease(&mut log, quota, 1, 2, S);
     log.reset(at(S), LogId(2));
     assert_eq!(log.remaining(quota, at(S)), 97);
-    log.give_back(seconds(64), 50, booked, at(S));
+    log.give_back(quota, 50, booked, at(S));
     assert_eq!(log.remaining(quota, at(S)), 97, "the log is another");
 }
 
@@ -212,7 +211,7 @@ proptest! {
                 Step::GiveBack(which) if !leases.is_empty() => {
                     let which = which % leases.len();
                     let Lease { hits, booked, .. } = leases.swap_remove(which);
-                    log.give_back(window, hits, booked, clock);
+                    log.give_back(quota, hits, booked, clock);
                 }
                 Step::Reset => {
                     log.reset(clock, new_id);

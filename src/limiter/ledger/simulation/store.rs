@@ -78,7 +78,7 @@ impl LogStore {
                 date: oldest,
             };
         }
-        log.give_back(unused.window, unused.hits, booked, now);
+        log.give_back(unused.quota(), unused.hits, booked, now);
     }
 
     fn take(&mut self, take: &Take, now: Timestamp) -> Answer {

@@ -1,14 +1,16 @@
-//! What Redis holds after it has counted.
+//! What a Redis and a memory hold, and for how long.
 
-use slidegate::algorithm::Timestamp;
-use slidegate::store::Now;
+use slidegate::store::Store;
 use slidegate::store::key;
+use slidegate::store::memory::MemoryStore;
 use slidegate::store::redis::Clock;
 
 use crate::store::bench::Bench;
-use crate::store::limits::BEGIN;
-use crate::store::limits::fixed;
-use crate::store::limits::sliding;
+use crate::store::bench::runtime;
+use crate::store::takes::at;
+use crate::store::takes::fixed;
+use crate::store::takes::moment;
+use crate::store::takes::sliding;
 
 #[test]
 fn every_key_in_redis_expires_when_it_counts_nothing_any_more() {
@@ -50,8 +52,7 @@ fn a_log_in_redis_never_grows_beyond_its_bound() {
     };
     let limit = sliding("full", 10_000);
     for step in 0..3_000 {
-        let wall = Timestamp(BEGIN + step * 37_000);
-        let now = Now { steady: wall, wall };
+        let now = moment(step * 37_000);
         bench.take_at(&[limit.ask(1 + step % 90)], now);
         bench.take_at(&[limit.report(1 + step % 3)], now);
     }
@@ -68,8 +69,7 @@ fn a_key_in_redis_is_free_a_window_and_a_second_after_the_clock_stepped_back() {
         return;
     };
     for burst in [0, 2] {
-        let mut limit = sliding(&format!("burst-{burst}"), 3);
-        limit.0.burst = burst;
+        let limit = sliding(&format!("burst-{burst}"), 3).with_burst(burst);
         let most = u64::from(3 + burst);
         assert!(bench.fits(&[limit.ask(most)], 10_000)[0].0);
         // The clock steps back by more than two hours; refused asks go on all the time.
@@ -83,13 +83,23 @@ fn a_key_in_redis_is_free_a_window_and_a_second_after_the_clock_stepped_back() {
 }
 
 #[test]
-fn a_script_cache_that_is_flushed_is_filled_again() {
-    let Some(bench) = Bench::redis(Clock::Server) else {
-        return;
-    };
-    let limit = sliding("a", 5);
-    assert_eq!(bench.fits(&[limit.ask(1)], 0), [(true, 4)]);
-    let flush = redis::cmd("SCRIPT").arg("FLUSH").to_owned();
-    flush.exec(&mut bench.server()).unwrap();
-    assert_eq!(bench.fits(&[limit.ask(1)], 0), [(true, 3)]);
+fn a_late_reader_of_the_clock_makes_memory_forget_nothing() {
+    let bench = Bench::memory();
+    let limit = sliding("late", 1);
+    assert_eq!(bench.fits(&[limit.ask(1)], 100), [(true, 0)]);
+    assert_eq!(bench.fits(&[limit.ask(1)], 90), [(false, 0)]);
+    assert_eq!(bench.fits(&[limit.ask(1)], 159), [(false, 0)]);
+    assert_eq!(bench.fits(&[limit.ask(1)], 160), [(true, 0)]);
+}
+
+#[test]
+fn memory_drops_what_counts_nothing() {
+    let store = MemoryStore::default();
+    let runtime = runtime();
+    for n in 0..20_000_u64 {
+        let now = at(n / 100);
+        let take = sliding(&n.to_string(), 5).ask(1);
+        runtime.block_on(store.take(&[], &[take], now)).unwrap();
+    }
+    assert!(store.len() <= 2 * 6_000, "{} counters", store.len());
 }
