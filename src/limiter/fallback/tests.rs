@@ -121,6 +121,34 @@ async fn reports_are_booked_whatever_the_choice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_not_sent_when_booking_fails_is_booked_later() {
+    let n_kept_of = [
+        (1, 0),
+        (AT_ONCE, 0),
+        (AT_ONCE + 6, 6),
+        (3 * AT_ONCE, 2 * AT_ONCE),
+    ];
+    for (n_keys, n_kept) in n_kept_of {
+        let world = World::new(OnStoreFailure::Allow, 1);
+        world.store.hang();
+        for key in 0..n_keys {
+            let value = key.to_string();
+            let descriptor = Descriptor {
+                entries: vec![("allow", value.as_str())],
+                ..report("allow", 1)
+            };
+            world.decide(&[descriptor]).await.unwrap();
+        }
+        let now = world.limiter.clock.now();
+        let failed = world.limiter.fallback.book(&*world.store, now).await;
+        assert!(matches!(failed, Err(Undecided::Late)));
+        world.store.answer();
+        let booked = world.limiter.fallback.book(&*world.store, now).await;
+        assert_eq!(booked.unwrap(), n_kept as u64, "of {n_keys}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_has_left_its_window_is_not_booked() {
     let world = World::new(OnStoreFailure::Local, 1);
     world.store.hang();
