@@ -8,6 +8,7 @@ use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 
 use crate::store::redis::address::Address;
+use crate::store::redis::address::Unreadable;
 
 /// Where hits are counted.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,12 +29,15 @@ impl StoreAddress {
         if text == "memory" {
             return Ok(Self::Memory);
         }
-        let address = Address::read(text);
-        let address = address.map_err(|fault| {
-            let fault = fault.replacen(": expected ", ": expected memory or ", 1);
-            format!("unknown store {fault}")
-        })?;
-        Ok(Self::Redis(address))
+        match Address::read(text) {
+            Ok(address) => Ok(Self::Redis(address)),
+            Err(error @ Unreadable::Unknown(_)) => {
+                let error = error.to_string();
+                let error = error.replacen(": expected ", ": expected memory, ", 1);
+                Err(format!("unknown store {error}"))
+            }
+            Err(error) => Err(error.to_string()),
+        }
     }
 }
 
@@ -47,11 +51,12 @@ impl TypedValueParser for StoreParser {
     fn parse_ref(
         &self,
         command: &Command,
-        _argument: Option<&Arg>,
+        argument: Option<&Arg>,
         value: &OsStr,
     ) -> Result<Self::Value, clap::Error> {
         StoreAddress::read(&value.to_string_lossy()).map_err(|message| {
-            let message = format!("{message}, for '--store <STORE>'\n");
+            let flag = argument.map_or_else(String::new, |it| format!(", for '{it}'"));
+            let message = format!("{message}{flag}\n");
             clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
         })
     }
@@ -72,7 +77,7 @@ mod tests {
     #[test]
     fn anything_else_is_named_in_the_error() {
         let fault = StoreAddress::read("Memory").unwrap_err();
-        let expected = "unknown store `Memory`: expected memory or redis://host:port/db, unix:";
+        let expected = "unknown store `Memory`: expected memory, redis://host:port/db, unix:";
         assert!(fault.starts_with(expected), "{fault}");
     }
 }

@@ -35,6 +35,7 @@ use crate::store::Take;
 use crate::store::parts;
 use crate::store::parts::Places;
 use crate::store::redis::address::Address;
+use crate::store::redis::address::Unreadable;
 use crate::store::redis::attendance::Attendance;
 use crate::store::redis::batch::Batches;
 use crate::store::redis::connect::Servers;
@@ -67,7 +68,7 @@ impl RedisStore {
     /// # Errors
     ///
     /// The URL is not of that form.
-    pub fn new(url: &str, clock: Clock) -> Result<(Self, Keeper), String> {
+    pub fn new(url: &str, clock: Clock) -> Result<(Self, Keeper), Unreadable> {
         let servers = Servers::plain(Address::read(url)?);
         Ok(Self::over(servers, clock))
     }

@@ -84,11 +84,11 @@ fn a_wrong_value_is_named_with_what_was_expected() {
     for (arguments, expected) in [
         (
             ["serve", "--store", "localhost:6379"],
-            "unknown store `localhost:6379`: expected memory or redis://host:port/db",
+            "unknown store `localhost:6379`: expected memory, redis://host:port/db",
         ),
         (
             ["serve", "--store", "redis://me:secret@host:x"],
-            "unknown store `redis://***@host:x`",
+            "`redis://***@host:x`: expected a port from 1 to 65535 behind the host",
         ),
         (
             ["serve", "--algorithm", "leaky_bucket"],

@@ -48,6 +48,38 @@ pub struct Login {
     pub(super) password: Option<String>,
 }
 
+/// Why a URL names no servers. What was written is shown without what may be a password.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Unreadable {
+    /// The number of the database is none.
+    #[error("`{0}`: expected a number as the database")]
+    Database(String),
+    /// The user or the password is not in percent encoding.
+    #[error("`{0}`: expected the user and the password in percent encoding (a `%` itself is %25)")]
+    Encoding(String),
+    /// A host is missing, or has characters that none has.
+    #[error("`{0}`: expected a host, as in {1}")]
+    Host(String, String),
+    /// The name of the master is missing.
+    #[error("`{0}`: expected the name of the master, as in {1}")]
+    Master(String, String),
+    /// What stands behind a host is no port.
+    #[error("`{0}`: expected a port from 1 to 65535 behind the host, as in {1}")]
+    Port(String, String),
+    /// A path of a unix socket is missing, or something stands behind it.
+    #[error("`{0}`: expected the path of a socket, as in unix:///path/of/socket?db=0")]
+    Socket(String),
+    /// Something stands behind the nodes of a cluster, which has one database only.
+    #[error("`{0}`: expected nothing behind the nodes of a cluster, which has database 0 only")]
+    Trailing(String),
+    /// It is none of these URLs.
+    #[error(
+        "`{0}`: expected redis://host:port/db, unix:///path, \
+         redis+sentinel://host:port/master or redis+cluster://host:port, with rediss for TLS"
+    )]
+    Unknown(String),
+}
+
 impl Address {
     /// Reads one of
     /// `redis://[[user]:password@]host[:port][/db]`,
@@ -58,17 +90,17 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// The message names what was written, without its credentials.
-    pub fn read(text: &str) -> Result<Self, String> {
-        let fault = |expected: &str| format!("`{}`: expected {expected}", masked(text));
+    /// It is none of these.
+    pub fn read(text: &str) -> Result<Self, Unreadable> {
+        let shown = || masked(text);
         let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(fault(EXPECTED));
+            return Err(Unreadable::Unknown(shown()));
         };
         let (login, rest) = match rest.rsplit_once('@') {
             Some((login, rest)) => (Login::of_url(login), rest),
             None => (Some(Login::default()), rest),
         };
-        let login = login.ok_or_else(|| fault("a user and password in percent encoding"))?;
+        let login = login.ok_or_else(|| Unreadable::Encoding(shown()))?;
         let address = |layout, endpoints, db| Self {
             layout,
             endpoints,
@@ -76,41 +108,57 @@ impl Address {
             db,
             is_tls: scheme.starts_with("rediss"),
         };
+        let endpoints = |servers: &str, port, form: &str| {
+            let form = || format!("{scheme}://{form}");
+            let endpoint = |server| {
+                endpoint(server, port).map_err(|wrong| match wrong {
+                    Wrong::Host => Unreadable::Host(shown(), form()),
+                    Wrong::Port => Unreadable::Port(shown(), form()),
+                })
+            };
+            servers
+                .split(',')
+                .map(endpoint)
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let number = |text| number(text).ok_or_else(|| Unreadable::Database(shown()));
         match scheme {
             "redis" | "rediss" => {
                 let (server, db) = rest.split_once('/').unwrap_or((rest, ""));
-                let endpoint = endpoint(server, 6_379);
-                let endpoint = endpoint.ok_or_else(|| fault(&expected(scheme, "host:port/db")))?;
-                let db = number(db).ok_or_else(|| fault("the number of a database"))?;
-                Ok(address(Layout::Single, vec![endpoint], db))
+                let servers = endpoints(server, 6_379, "host:port/db")?;
+                if servers.len() > 1 {
+                    let form = format!("{scheme}://host:port/db");
+                    return Err(Unreadable::Host(shown(), form));
+                }
+                Ok(address(Layout::Single, servers, number(db)?))
             }
             "unix" | "redis+unix" => {
                 let (path, db) = rest.split_once("?db=").unwrap_or((rest, ""));
                 if !path.starts_with('/') || path.contains('?') {
-                    return Err(fault("unix:///path/of/socket?db=0"));
+                    return Err(Unreadable::Socket(shown()));
                 }
-                let db = number(db).ok_or_else(|| fault("the number of a database"))?;
                 let endpoint = Endpoint::Unix(PathBuf::from(path));
-                Ok(address(Layout::Single, vec![endpoint], db))
+                Ok(address(Layout::Single, vec![endpoint], number(db)?))
             }
             "redis+sentinel" | "rediss+sentinel" => {
-                let form = || expected(scheme, "host:port,host:port/master/db");
+                let form = "host:port,host:port/master/db";
                 let mut parts = rest.splitn(3, '/');
-                let sentinels = endpoints(parts.next().unwrap_or_default(), 26_379);
-                let sentinels = sentinels.ok_or_else(|| fault(&form()))?;
+                let sentinels = endpoints(parts.next().unwrap_or_default(), 26_379, form)?;
                 let master = parts.next().filter(|it| !it.is_empty());
-                let master = master.ok_or_else(|| fault(&form()))?;
-                let db = number(parts.next().unwrap_or_default());
-                let db = db.ok_or_else(|| fault("the number of a database"))?;
+                let master = master
+                    .ok_or_else(|| Unreadable::Master(shown(), format!("{scheme}://{form}")))?;
+                let db = number(parts.next().unwrap_or_default())?;
                 Ok(address(Layout::Sentinel(master.to_owned()), sentinels, db))
             }
             "redis+cluster" | "rediss+cluster" => {
-                let nodes = rest.strip_suffix('/').unwrap_or(rest);
-                let nodes = endpoints(nodes, 6_379);
-                let nodes = nodes.ok_or_else(|| fault(&expected(scheme, "host:port,host:port")))?;
+                let (nodes, behind) = rest.split_once('/').unwrap_or((rest, ""));
+                let nodes = endpoints(nodes, 6_379, "host:port,host:port")?;
+                if !matches!(behind, "" | "0") {
+                    return Err(Unreadable::Trailing(shown()));
+                }
                 Ok(address(Layout::Cluster, nodes, 0))
             }
-            _ => Err(fault(EXPECTED)),
+            _ => Err(Unreadable::Unknown(shown())),
         }
     }
 }
@@ -168,6 +216,13 @@ impl Login {
     /// Reads `user`, `:password` or `user:password` in percent encoding.
     fn of_url(text: &str) -> Option<Self> {
         let decoded = |text: &str| {
+            let is_code = |code: &str| {
+                let code = code.as_bytes().get(..2);
+                code.is_some_and(|it| it.iter().all(u8::is_ascii_hexdigit))
+            };
+            if !text.split('%').skip(1).all(is_code) {
+                return None;
+            }
             let decoded = percent_decode_str(text).decode_utf8().ok()?;
             Some((!decoded.is_empty()).then(|| decoded.into_owned()))
         };
@@ -185,37 +240,57 @@ impl fmt::Debug for Login {
     }
 }
 
-/// The text with what stands before an `@` replaced.
+/// The text without its credentials: what stands before an `@`, or, as that may have been forgotten,
+/// from where a port should stand that is none.
 fn masked(text: &str) -> String {
-    let Some((credentials, rest)) = text.rsplit_once('@') else {
-        return text.to_owned();
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), text),
     };
-    match credentials.split_once("://") {
-        Some((scheme, _)) => format!("{scheme}://***@{rest}"),
-        None => format!("***@{rest}"),
+    if let Some((_, rest)) = rest.rsplit_once('@') {
+        return format!("{scheme}***@{rest}");
     }
+    let servers = &rest[..rest.find('/').unwrap_or(rest.len())];
+    let mut begin = 0;
+    for server in servers.split(',') {
+        let in_brackets = server.find(']').unwrap_or(0);
+        if let Some(colon) = server[in_brackets..].find(':') {
+            let colon = in_brackets + colon;
+            if colon == 0 || port(&server[colon + 1..]).is_none() {
+                return format!("{scheme}{}:***", &rest[..begin + colon]);
+            }
+        }
+        begin += server.len() + 1;
+    }
+    text.to_owned()
 }
 
-fn endpoints(text: &str, default_port: u16) -> Option<Vec<Endpoint>> {
-    let endpoint = |text| endpoint(text, default_port);
-    text.split(',').map(endpoint).collect()
+/// What is wrong with a server of a URL.
+enum Wrong {
+    Host,
+    Port,
 }
 
 /// Reads `host[:port]`.
-fn endpoint(text: &str, default_port: u16) -> Option<Endpoint> {
+fn endpoint(text: &str, default_port: u16) -> Result<Endpoint, Wrong> {
     let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => {
-            (host, port.parse().ok().filter(|port| *port > 0)?)
-        }
+        Some((host, text)) if !text.ends_with(']') => (host, port(text).ok_or(Wrong::Port)?),
         _ => (text, default_port),
     };
     let bare = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    let host = match bare {
-        Some(bare) => bare.parse::<Ipv6Addr>().ok().map(|_| bare)?,
-        None => Some(host).filter(|it| !it.is_empty() && it.bytes().all(is_part))?,
+    let is_host = match bare {
+        Some(bare) => bare.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(is_part),
     };
-    Some(Endpoint::Tcp(host.to_owned(), port))
+    if !is_host {
+        return Err(Wrong::Host);
+    }
+    Ok(Endpoint::Tcp(bare.unwrap_or(host).to_owned(), port))
+}
+
+fn port(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|port| *port > 0)
 }
 
 /// A number; 0 where there is none.
@@ -225,13 +300,6 @@ fn number(text: &str) -> Option<i64> {
     }
     text.parse::<u32>().ok().map(i64::from)
 }
-
-fn expected(scheme: &str, rest: &str) -> String {
-    format!("{scheme}://{rest}")
-}
-
-const EXPECTED: &str = "redis://host:port/db, unix:///path, redis+sentinel://host:port/master or \
-    redis+cluster://host:port, with rediss for TLS";
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
-//! Says what goes wrong again and again: at once when it is new, else once a minute.
+//! Says what goes wrong again and again: at once when it is new, else once a minute, and never more
+//! than a few lines a minute.
 
 use std::error::Error;
 use std::time::Duration;
@@ -7,29 +8,37 @@ use tokio::time::Instant;
 
 use crate::store;
 
-/// What was said last, and when.
+/// What was said in the last minute, and when.
 #[derive(Debug, Default)]
-pub(super) struct Complaints(Option<(String, Instant)>);
+pub(super) struct Complaints(Vec<(String, Instant)>);
 
 impl Complaints {
-    /// Says an error with its causes, unless that was said a short while ago.
-    pub(super) fn say(&mut self, error: &dyn Error, say: impl FnOnce(&str)) {
+    /// Says an error with its causes, unless that was said a short while ago, or much else; whether it
+    /// did.
+    pub(super) fn say(&mut self, error: &dyn Error, say: impl FnOnce(&str)) -> bool {
         let reason = store::in_full(error);
-        let is_known = |(known, at): &(String, Instant)| *known == reason && at.elapsed() < AGAIN;
-        if self.0.as_ref().is_some_and(is_known) {
-            return;
+        self.0.retain(|(_, at)| at.elapsed() < AGAIN);
+        if self.0.len() == MOST || self.0.iter().any(|(known, _)| *known == reason) {
+            return false;
         }
         say(&reason);
-        self.0 = Some((reason, Instant::now()));
+        self.0.push((reason, Instant::now()));
+        true
     }
 
-    /// Forgets it, because it goes well.
-    pub(super) fn clear(&mut self) {
-        self.0 = None;
+    /// Forgets all of it if it has gone well for long enough: what comes and goes all the time is said
+    /// once a minute as well.
+    pub(super) fn goes_well_since(&mut self, begin: Instant) {
+        if begin.elapsed() >= SETTLED {
+            self.0.clear();
+        }
     }
 }
 
 const AGAIN: Duration = Duration::from_secs(60);
+/// How much is said in a minute.
+const MOST: usize = 5;
+const SETTLED: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -40,17 +49,27 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_same_is_said_once_a_minute_and_something_else_at_once() {
         let mut complaints = Complaints::default();
-        let mut said = Vec::new();
-        let mut say = |complaints: &mut Complaints, text: &'static str| {
-            complaints.say(&io::Error::other(text), |it| said.push(it.to_owned()));
+        let says = |complaints: &mut Complaints, text: &'static str| {
+            let mut said = false;
+            let is_said = complaints.say(&io::Error::other(text), |_| said = true);
+            assert_eq!(said, is_said);
+            said
         };
-        say(&mut complaints, "a");
-        say(&mut complaints, "a");
-        say(&mut complaints, "b");
+        assert!(says(&mut complaints, "a"));
+        assert!(!says(&mut complaints, "a"));
+        assert!(says(&mut complaints, "b"));
+        assert!(!says(&mut complaints, "a"), "they take turns");
         tokio::time::advance(AGAIN).await;
-        say(&mut complaints, "b");
-        complaints.clear();
-        say(&mut complaints, "b");
-        assert_eq!(said, ["a", "b", "b", "b"]);
+        assert!(says(&mut complaints, "b"));
+
+        let begin = Instant::now();
+        complaints.goes_well_since(begin);
+        assert!(!says(&mut complaints, "b"));
+        tokio::time::advance(SETTLED).await;
+        complaints.goes_well_since(begin);
+        assert!(says(&mut complaints, "b"));
+        let others = ["c", "d", "e", "f", "g", "h"];
+        let n_said = others.iter().filter(|it| says(&mut complaints, it)).count();
+        assert_eq!(n_said, MOST - 1, "not more, however much is new");
     }
 }

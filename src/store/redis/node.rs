@@ -112,27 +112,34 @@ impl Node {
     ) {
         let mut backoff = FIRST_BACKOFF;
         let mut complaints = Complaints::default();
+        // What the log says by now.
+        let mut is_said_up = false;
         loop {
             let begin = Instant::now();
             // What reads and writes ends with the connection.
             let mut driver = JoinSet::new();
             let error = match self.connect(&servers, must_be_master, &mut driver).await {
                 Ok(mut connection) => {
-                    info!(server = %self.endpoint, "redis connected");
-                    complaints.clear();
+                    if !is_said_up {
+                        info!(server = %self.endpoint, "redis connected");
+                        is_said_up = true;
+                    }
+                    let begin = Instant::now();
                     self.is_replica.store(false, Ordering::Relaxed);
                     self.connection.store(Some(Arc::new(connection.clone())));
                     changed(true);
                     let error = self.watch(&mut connection, &mut driver).await;
                     self.connection.store(None);
                     changed(false);
+                    complaints.goes_well_since(begin);
                     error
                 }
                 Err(error) => error,
             };
-            complaints.say(&error, |reason| {
+            let is_said = complaints.say(&error, |reason| {
                 warn!(server = %self.endpoint, reason, "no connection to redis, trying on");
             });
+            is_said_up &= !is_said;
             if begin.elapsed() > LAST_BACKOFF * 2 {
                 backoff = FIRST_BACKOFF;
             }

@@ -18,6 +18,7 @@ use tokio::sync::SemaphorePermit;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing::warn;
@@ -236,10 +237,11 @@ impl Keeper {
         let mut discovery = Discovery::new(Arc::clone(&self.servers));
         let mut kept = Kept::default();
         let mut complaints = Complaints::default();
+        let mut goes_well_since = Instant::now();
         loop {
             let rest = match discovery.find(&self.link.map.load().nodes).await {
                 Ok(found) => {
-                    complaints.clear();
+                    complaints.goes_well_since(goes_well_since);
                     kept.follow(&found, self);
                     match self.servers.layout().0 {
                         // A single server is where its URL says; its name is looked up each time.
@@ -251,6 +253,7 @@ impl Keeper {
                     complaints.say(&error, |reason| {
                         warn!(servers = %self.servers.address, reason, "redis not found, trying on");
                     });
+                    goes_well_since = Instant::now();
                     SEARCH_INTERVAL
                 }
             };

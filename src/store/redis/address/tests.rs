@@ -30,34 +30,62 @@ fn a_url_is_printed_as_it_was_read() {
 }
 
 #[test]
-fn anything_else_is_named_in_the_error() {
-    for text in [
-        "",
-        "localhost:6379",
-        "redis://",
-        "redis://:6379",
-        "redis://host:port/db",
-        "redis://localhost:0",
-        "redis://localhost:70000",
-        "redis://localhost:6379/x",
-        "redis://[localhost]:6379",
-        "redis://a b",
-        "redis://a,b",
-        "http://localhost",
-        "unix://run/redis.sock",
-        "unix:///run/redis.sock?database=0",
-        "redis+sentinel://a:1",
-        "redis+sentinel://a:1/",
-        "redis+sentinel:///main",
-        "redis+cluster://",
-        "redis+cluster://a,,b",
-        "redis+cluster://a/1",
+fn a_typo_is_named_with_what_was_expected() {
+    for (text, expected) in [
+        ("", "redis://host:port/db, unix:///path, "),
+        ("localhost:6379", "redis://host:port/db, unix:///path, "),
+        ("http://localhost", "redis://host:port/db, unix:///path, "),
+        ("redis://", "a host, as in redis://host:port/db"),
+        ("redis://[localhost]:6379", "a host, as in redis"),
+        ("redis://a b", "a host, as in redis://host:port/db"),
+        ("redis://a,b", "a host, as in redis://host:port/db"),
+        (
+            "redis+cluster://",
+            "a host, as in redis+cluster://host:port,h",
+        ),
+        ("redis+cluster://a,,b", "a host, as in redis+cluster://"),
+        ("redis+sentinel:///main", "a host, as in redis+sentinel://"),
+        ("redis://localhost:6379/x", "a number as the database"),
+        ("unix:///run/redis.sock?db=x", "a number as the database"),
+        ("redis+sentinel://a:1/main/x", "a number as the database"),
+        ("unix://run/redis.sock", "the path of a socket, as in unix:"),
+        ("unix:///run/r.sock?database=0", "the path of a socket, as"),
+        (
+            "rediss+sentinel://a:1",
+            "the name of the master, as in rediss+",
+        ),
+        (
+            "redis+sentinel://a:1/",
+            "the name of the master, as in redis+",
+        ),
+        (
+            "redis+cluster://a/1",
+            "nothing behind the nodes of a cluster",
+        ),
     ] {
-        let fault = Address::read(text).unwrap_err();
-        assert!(
-            fault.starts_with(&format!("`{text}`: expected ")),
-            "{fault}"
-        );
+        let fault = Address::read(text).unwrap_err().to_string();
+        let expected = format!("`{text}`: expected {expected}");
+        assert!(fault.starts_with(&expected), "{fault}");
+    }
+}
+
+#[test]
+fn what_is_no_port_may_be_a_password_and_is_not_shown() {
+    for (text, shown) in [
+        ("redis://host:port/db", "redis://host:***"),
+        ("redis://localhost:0", "redis://localhost:***"),
+        ("redis://localhost:70000", "redis://localhost:***"),
+        ("redis://[::1]:x", "redis://[::1]:***"),
+        ("redis+cluster://a:1,b:x/", "redis+cluster://a:1,b:***"),
+        (
+            "redis+sentinel://user:secret/main",
+            "redis+sentinel://user:***",
+        ),
+        ("redis://user:sec/ret", "redis://user:***"),
+    ] {
+        let fault = Address::read(text).unwrap_err().to_string();
+        let expected = format!("`{shown}`: expected a port from 1 to 65535 behind the host");
+        assert!(fault.starts_with(&expected), "{fault}");
     }
 }
 
@@ -70,6 +98,16 @@ fn credentials_may_be_encoded_and_may_lack_a_part() {
     check("redis+cluster://u:p%40%2f%25@h,i", Some("u"), Some("p@/%"));
     check("unix://:secret@/run/r.sock", None, Some("secret"));
     check("redis://h", None, None);
+    for text in [
+        "redis://u:50%@h",
+        "redis://u:%zz@h",
+        "redis://%1:p@h",
+        "redis://u:%ff@h",
+    ] {
+        let fault = Address::read(text).unwrap_err().to_string();
+        let expected = "`redis://***@h`: expected the user and the password in percent encoding";
+        assert!(fault.starts_with(expected), "{fault}");
+    }
 }
 
 #[test]
@@ -80,8 +118,13 @@ fn credentials_are_never_printed() {
         "http://user:secret@host",
         "user:secret@host",
         "redis://user:%ff secret@host",
+        "redis://:secret%40host:6379",
+        "redis://:12345:secret",
+        "redis://:12345",
+        "unix://:secret/run/redis.sock",
+        "redis:secret",
     ] {
-        let fault = Address::read(text).unwrap_err();
+        let fault = Address::read(text).unwrap_err().to_string();
         assert!(!fault.contains("secret"), "{fault}");
     }
     let address = Address::read("redis://user:se@cret@host").unwrap();
