@@ -163,6 +163,8 @@ impl Bench {
     fn give_back(&self, booked: Booked) -> Result<Vec<Answer>, StoreError> {
         let unused = GiveBack {
             key: KEY.to_vec(),
+            limit: LIMIT as u32,
+            burst: 30,
             window: minute(),
             hits: 2,
             booked,

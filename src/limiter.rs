@@ -10,6 +10,7 @@ mod in_force;
 mod ledger;
 mod plan;
 mod refusal;
+mod restraint;
 mod tally;
 mod values;
 mod vigil;

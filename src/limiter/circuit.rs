@@ -13,6 +13,7 @@ use tracing::warn;
 
 use crate::algorithm::Timestamp;
 use crate::limiter::Undecided;
+use crate::limiter::restraint::Restraint;
 use crate::metrics::StoreMetrics;
 use crate::store;
 use crate::store::StoreError;
@@ -32,6 +33,10 @@ pub(super) struct Circuit {
     opened_at: AtomicU64,
     /// When that was last complained of.
     said_at: AtomicU64,
+    /// Whether the log says that it is open, or may yet; a store that fails and answers in turn is not
+    /// told of each time.
+    is_said: AtomicBool,
+    restraint: Restraint,
     /// When a key that cannot be counted was last complained of.
     key_said_at: AtomicU64,
     answers: watch::Sender<bool>,
@@ -48,6 +53,8 @@ impl Circuit {
             waited: AtomicU64::new(0),
             opened_at: AtomicU64::new(now.0),
             said_at: AtomicU64::new((now.0 + AT_FIRST).saturating_sub(AGAIN)),
+            is_said: AtomicBool::new(true),
+            restraint: Restraint::default(),
             key_said_at: AtomicU64::new(0),
             answers: watch::Sender::new(!is_open),
             changed: Notify::new(),
@@ -91,8 +98,10 @@ impl Circuit {
         self.changed.notify_one();
         let opens = failures >= ENOUGH && !self.is_open.swap(true, Ordering::Relaxed);
         let said_at = Timestamp(self.said_at.load(Ordering::Relaxed));
-        if opens || self.is_open() && now.since(said_at) >= AGAIN {
+        let is_due = opens || self.is_open() && now.since(said_at) >= AGAIN;
+        if is_due && self.restraint.allows(now) {
             self.said_at.store(now.0, Ordering::Relaxed);
+            self.is_said.store(true, Ordering::Relaxed);
             warn!(
                 reason = store::in_full(why),
                 "the store does not answer: every rule's choice for that holds"
@@ -123,7 +132,7 @@ impl Circuit {
         self.partial.store(0, Ordering::Relaxed);
         self.is_open.store(false, Ordering::Relaxed);
         let opened_at = Timestamp(self.opened_at.load(Ordering::Relaxed));
-        if self.note(true, now, metrics) {
+        if self.note(true, now, metrics) && self.is_said.swap(false, Ordering::Relaxed) {
             let after_seconds = now.since(opened_at) as f64 / 1e6;
             info!(after_seconds, "the store answers");
         }
@@ -135,11 +144,14 @@ impl Circuit {
         let was_open = self.is_open.swap(false, Ordering::Relaxed);
         let looks = self.partial.fetch_add(1, Ordering::Relaxed) + 1;
         if was_open || looks == ENOUGH {
-            self.said_at.store(now.0, Ordering::Relaxed);
-            warn!(
-                reason = store::in_full(why),
-                "a part of the store does not answer: for keys there every rule's choice for that holds"
-            );
+            if self.restraint.allows(now) {
+                self.said_at.store(now.0, Ordering::Relaxed);
+                self.is_said.store(true, Ordering::Relaxed);
+                warn!(
+                    reason = store::in_full(why),
+                    "a part of the store does not answer: for keys there every rule's choice for that holds"
+                );
+            }
             self.note(false, now, metrics);
         }
     }

@@ -19,6 +19,7 @@ use crate::limiter::Undecided;
 use crate::limiter::census::Census;
 use crate::limiter::plan::Meaning;
 use crate::limiter::plan::Plan;
+use crate::limiter::restraint::Restraint;
 use crate::metrics::FallbackMetrics;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::OnStoreFailure;
@@ -49,6 +50,7 @@ pub(super) struct Fallback {
     alone: MemoryStore,
     owed: Mutex<HashMap<Vec<u8>, Owed, RandomState>>,
     metrics: FallbackMetrics,
+    restraint: Restraint,
 }
 
 /// Hits of one key that the store does not know of.
@@ -66,6 +68,7 @@ impl Fallback {
             alone: MemoryStore::default(),
             owed: Mutex::default(),
             metrics,
+            restraint: Restraint::default(),
         }
     }
 
@@ -232,7 +235,13 @@ impl Fallback {
         };
         if unknown > 0 {
             self.metrics.lost.increment(unknown);
-            warn!(error = %why, hits = unknown, "nobody knows whether the store has booked these hits");
+            if self.restraint.allows(now.steady) {
+                warn!(
+                    reason = store::in_full(&why),
+                    hits = unknown,
+                    "nobody knows whether the store has booked these hits"
+                );
+            }
         }
         Err(why)
     }

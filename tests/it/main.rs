@@ -8,6 +8,7 @@ mod answers;
 mod bad_input;
 mod batch;
 mod cli;
+mod complaints;
 mod crd;
 mod decisions;
 mod deploy;

@@ -14,6 +14,7 @@ use crate::store::redis::connect::Unconnected;
 use crate::store::redis::connect::ask;
 use crate::store::redis::node::Node;
 use crate::store::redis::slots;
+use crate::store::redis::slots::N_SLOTS;
 use crate::store::redis::slots::Range;
 
 /// Where keys are counted.
@@ -26,6 +27,19 @@ pub(super) enum Found {
     One(Endpoint),
     /// On a cluster's masters.
     Ranges(Vec<Range>),
+}
+
+impl Found {
+    /// What is missing, if it is not all.
+    pub(super) fn uncovered(&self) -> Option<NotFound> {
+        let Self::Ranges(ranges) = self else {
+            return None;
+        };
+        let covered: usize = ranges.iter().map(Range::len).sum();
+        let missing = N_SLOTS.saturating_sub(covered);
+        let reason = || format!("{missing} of {N_SLOTS} slots have no node");
+        (missing > 0).then(|| NotFound(reason()))
+    }
 }
 
 /// Why nothing was found: what each that was asked had to say.
@@ -134,11 +148,7 @@ async fn ranges(
     let answer = ask(connection, question.arg("SLOTS")).await?;
     let ranges = slots::read(&answer, asked);
     let ranges = ranges.ok_or_else(|| Unconnected::Unfit("no slots".to_owned()))?;
-    let covered: usize = ranges
-        .iter()
-        .map(|it| usize::from(it.last - it.first) + 1)
-        .sum();
-    if covered == 0 {
+    if ranges.is_empty() {
         return Err(Unconnected::Unfit("no slot has a node".to_owned()));
     }
     Ok(Found::Ranges(ranges))

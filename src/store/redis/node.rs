@@ -194,11 +194,11 @@ impl Node {
     }
 }
 
-/// Whether a server refused to write because it is a replica. Redis 6 hides the code of an error in
-/// a script behind a general one.
+/// Whether a server refused to write because it is a replica. An error in a script has its code behind
+/// a general one: `ERR READONLY …`, or of Redis 6 `ERR … -READONLY …`.
 fn is_read_only(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
-        || error.detail().is_some_and(|it| it.contains("-READONLY"))
+        || error.detail().is_some_and(|it| it.contains("READONLY "))
 }
 
 /// A server that drops keys when it is full forgets hits, and then more is admitted.

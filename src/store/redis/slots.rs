@@ -12,6 +12,13 @@ pub(super) struct Range {
     pub(super) master: Endpoint,
 }
 
+impl Range {
+    /// How many slots it has.
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.last - self.first) + 1
+    }
+}
+
 /// How many slots a cluster has.
 pub(super) const N_SLOTS: usize = 16_384;
 

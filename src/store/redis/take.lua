@@ -88,6 +88,15 @@ local function read(key)
   return added_up(log)
 end
 
+-- What is used of the bucket of a log, and when that was.
+local function bucket(log)
+  local used, at = unpack('<dI7', log.packed, HEADER + 1)
+  if not (used >= 0 and used <= MAX_USED) then
+    refuse('whose bucket holds no number of hits')
+  end
+  return used, at
+end
+
 -- The log under a key: entries from `first` to `n` count, the earlier ones have left the window.
 local function settled(key, take)
   local log = read(key)
@@ -101,10 +110,7 @@ local function settled(key, take)
   if take.burst > 0 then
     log.used = 0
     if log.form == WITH_BUCKET then
-      local used, at = unpack('<dI7', log.packed, HEADER + 1)
-      if not (used >= 0 and used <= MAX_USED) then
-        refuse('whose bucket holds no number of hits')
-      end
+      local used, at = bucket(log)
       log.used = max(used - max(now - (at - ahead), 0) * take.limit / take.window, 0)
     end
   end
@@ -357,7 +363,7 @@ local function give_back(key, operation)
   added_up(log)
   local packed_bucket = sub(log.packed, HEADER + 1, log.head)
   if burst > 0 and log.form == WITH_BUCKET then
-    local used, at = unpack('<dI7', packed_bucket)
+    local used, at = bucket(log)
     local taken = booked - hits
     local kept = min(max(now - date, 0) * limit / window, taken)
     used = max(used - max(now - at, 0) * limit / window, 0)

@@ -243,6 +243,12 @@ impl Keeper {
                 Ok(found) => {
                     complaints.goes_well_since(goes_well_since);
                     kept.follow(&found, self);
+                    if let Some(uncovered) = found.uncovered() {
+                        complaints.say(&uncovered, |reason| {
+                            warn!(servers = %self.servers.address, reason, "redis not complete, trying on");
+                        });
+                        goes_well_since = Instant::now();
+                    }
                     match self.servers.layout().0 {
                         // A single server is where its URL says; its name is looked up each time.
                         Layout::Single => return kept.run().await,

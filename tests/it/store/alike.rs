@@ -180,9 +180,10 @@ const MANY: Limits = Limits {
     burst: 50,
 };
 
-/// Not above the number of sub-buckets of a log.
+/// Not above the number of sub-buckets of a log. None has a burst now and then: hits booked without one
+/// drop the bucket, also where they go back.
 const FEW: Limits = Limits {
     usual: 16,
-    rare: 50,
-    burst: 14,
+    rare: 64,
+    burst: 0,
 };

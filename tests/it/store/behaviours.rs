@@ -286,7 +286,7 @@ fn admits_no_more_when_many_come_at_once(bench: &Bench) {
     let requests: Vec<_> = (0..50)
         .map(|n| vec![own(n).ask(1), shared.ask(1)])
         .collect();
-    let answers = bench.at_once(&requests, at(0));
+    let answers = bench.at_once(requests, at(0));
     let is_admitted = |answers: &&Vec<slidegate::store::Answer>| answers[1].granted == 1;
     assert_eq!(answers.iter().filter(is_admitted).count(), 10);
     let charged = (0..50).filter(|n| bench.fits(&[own(*n).ask(0)], 0) == [(true, 4)]);

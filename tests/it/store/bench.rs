@@ -51,7 +51,7 @@ enum Stand {
     Cluster(Cluster),
     Memory,
     Servers(Vec<Redis>),
-    Watched(Watched),
+    Watched(Box<Watched>),
 }
 
 impl Bench {
@@ -122,7 +122,7 @@ impl Bench {
             sentinel_login: Login::read(sentinel::PASSWORD),
             ..plain(&url)
         };
-        let stand = Stand::Watched(watched);
+        let stand = Stand::Watched(Box::new(watched));
         Some(Self::over(servers, stand, Clock::Caller))
     }
 
@@ -232,9 +232,9 @@ impl Bench {
     }
 
     /// Has requests decided that come at one moment, in any order.
-    pub(super) fn at_once(&self, requests: &[Vec<Take>], now: Now) -> Vec<Vec<Answer>> {
+    pub(super) fn at_once(&self, requests: Vec<Vec<Take>>, now: Now) -> Vec<Vec<Answer>> {
         let mut tasks = JoinSet::new();
-        for takes in requests.iter().cloned() {
+        for takes in requests {
             let store = Arc::clone(&self.store);
             let decide = async move { store.take(&[], &takes, now).await.unwrap() };
             tasks.spawn_on(decide, self.runtime.handle());

@@ -53,13 +53,14 @@ impl Watched {
         Some(watched)
     }
 
+    /// Where the sentinels listen.
+    pub(crate) fn sentinels(&self) -> Vec<SocketAddr> {
+        self.sentinels.iter().map(|it| it.address).collect()
+    }
+
     /// As `--store` takes it.
     pub(crate) fn url(&self) -> String {
-        let sentinels: Vec<_> = self
-            .sentinels
-            .iter()
-            .map(|it| it.address.to_string())
-            .collect();
+        let sentinels: Vec<_> = self.sentinels().iter().map(SocketAddr::to_string).collect();
         format!("redis+sentinel://{}/main", sentinels.join(","))
     }
 
