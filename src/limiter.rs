@@ -30,6 +30,7 @@ use crate::algorithm::Timestamp;
 use crate::limiter::circuit::Circuit;
 use crate::limiter::clock::Clock;
 use crate::limiter::courier::Courier;
+use crate::limiter::courier::Leased;
 use crate::limiter::courier::Leases;
 use crate::limiter::fallback::Choice;
 use crate::limiter::fallback::Fallback;
@@ -339,15 +340,23 @@ impl Limiter {
             Some(leases) if plan.may_lease => leases.decide(&plan.takes, now, patience).await,
             _ => None,
         };
-        let (by, taken) = match leased {
-            Some(decided) => ("ledger", decided),
-            None => ("store", self.send(&plan.takes, now, patience).await),
+        let (by, leased) = match leased {
+            Some(leased) => ("ledger", leased),
+            None => {
+                let leased = Leased {
+                    decided: self.send(&plan.takes, now, patience).await,
+                    has_asked: true,
+                };
+                ("store", leased)
+            }
         };
+        let taken = leased.decided;
         if let Some(waiting) = waiting {
             waiting.end(by, taken.as_ref().err().map(ToString::to_string));
         }
         match &taken {
-            Ok(_) => self.circuit.succeeded(),
+            Ok(_) if leased.has_asked => self.circuit.succeeded(),
+            Ok(_) => {}
             Err(why) => {
                 let metrics = &self.store_metrics;
                 // One server of several that is away costs nothing, and keeps nobody from the others.

@@ -180,13 +180,13 @@ pub struct Serve {
     )]
     pub algorithm: Algorithm,
 
-    /// Whether hits of busy keys are leased from Redis ahead of need; off, every allowed request asks it
+    /// Whether hits of busy keys are leased from Redis ahead of need; off, every request asks it
     #[arg(
         long,
         env = "SLIDEGATE_LEASES",
         action = clap::ArgAction::Set,
         value_name = "ON|OFF",
-        default_value = "off",
+        default_value = "on",
         value_parser = on_off_parser()
     )]
     pub leases: bool,

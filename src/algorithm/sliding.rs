@@ -51,11 +51,12 @@ impl Quota {
     }
 
     /// How long hits granted ahead of need may be used, in microseconds: a sub-bucket, and at most
-    /// [`MAX_AHEAD`]. 0 where there is a burst: its bucket cannot take all hits back.
+    /// [`MAX_AHEAD`]. 0 where none are granted: a bucket for bursts cannot take all hits back, and
+    /// where a share is a single hit, every one is counted exactly when it comes.
     pub fn life(&self) -> u64 {
         match self.refill {
-            None => self.width.min(MAX_AHEAD),
-            Some(_) => 0,
+            None if self.share > 1 => self.width.min(MAX_AHEAD),
+            None | Some(_) => 0,
         }
     }
 

@@ -79,13 +79,16 @@ impl Leases {
         takes: &[Take],
         now: Now,
         patience: Duration,
-    ) -> Option<Result<Vec<Decision>, Undecided>> {
+    ) -> Option<Leased> {
         let is_together = takes.len() > 1;
         if is_together {
             let look = |take| self.ledger.look(take, now.steady);
             let looks: Vec<Decision> = takes.iter().map(look).collect();
             if !admits(takes, &looks) {
-                return Some(Ok(looks));
+                return Some(Leased {
+                    decided: Ok(looks),
+                    has_asked: false,
+                });
             }
         }
         let mut held = Held {
@@ -108,7 +111,11 @@ impl Leases {
             }
             held.asks.extend(receiver.map(Pending::Waits));
         }
-        Some(held.decided(patience).await)
+        let has_asked = held.asks.iter().any(|it| matches!(it, Pending::Waits(_)));
+        Some(Leased {
+            decided: held.decided(patience).await,
+            has_asked,
+        })
     }
 
     fn send(&self, flight: Flight) {
@@ -139,6 +146,13 @@ impl Leases {
             self.send(next);
         }
     }
+}
+
+/// What was decided of a request.
+pub(super) struct Leased {
+    pub(super) decided: Result<Vec<Decision>, Undecided>,
+    /// Whether the store had a part in it; what is answered without it says nothing about it.
+    pub(super) has_asked: bool,
 }
 
 /// The asks of a request. What they were granted is put back unless the request is admitted, also
@@ -218,7 +232,11 @@ impl Courier {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                Some(flight) = self.flights.recv() => {
+                Some(mut flight) = self.flights.recv() => {
+                    // With it, as the very next request may need what goes back.
+                    let mut unused = self.leases.ledger.unused();
+                    flight.unused.extend(unused.drain(..unused.len().min(AT_ONCE)));
+                    self.give_back(unused, &mut under_way);
                     under_way.spawn(take(Arc::clone(&self.store), flight, self.now()));
                 }
                 Some(taken) = under_way.join_next() => {
@@ -229,28 +247,25 @@ impl Courier {
                 }
                 _ = tick.tick() => {
                     self.leases.ledger.expire(self.now().steady);
-                    let unused = self.leases.ledger.unused();
-                    for unused in unused.chunks(AT_ONCE) {
-                        let (store, now) = (Arc::clone(&self.store), self.now());
-                        under_way.spawn(give_back(store, unused.to_vec(), now));
-                    }
+                    self.give_back(self.leases.ledger.unused(), &mut under_way);
                 }
                 () = stop.cancelled() => break,
             }
         }
         self.leases.ledger.drain();
-        for unused in self.leases.ledger.unused().chunks(AT_ONCE) {
-            under_way.spawn(give_back(
-                Arc::clone(&self.store),
-                unused.to_vec(),
-                self.now(),
-            ));
-        }
+        self.give_back(self.leases.ledger.unused(), &mut under_way);
         // What the store does not take now stays counted until it has left the window.
         let rest = under_way.join_all();
         tokio::time::timeout(PATIENCE, rest)
             .await
             .unwrap_or_default();
+    }
+
+    fn give_back(&self, unused: Vec<GiveBack>, under_way: &mut JoinSet<Carried>) {
+        for unused in unused.chunks(AT_ONCE) {
+            let (store, now) = (Arc::clone(&self.store), self.now());
+            under_way.spawn(give_back(store, unused.to_vec(), now));
+        }
     }
 
     fn taken(&self, flight: &Flight, answer: Result<Answer, StoreError>) {

@@ -18,14 +18,7 @@ async fn a_hot_key_and_a_refused_one_cost_redis_a_call_in_a_while() {
         return;
     };
     let rules = rules();
-    let service = Service::start(&[
-        "--rules",
-        path(&rules),
-        "--store",
-        &redis.url(),
-        "--leases",
-        "on",
-    ]);
+    let service = Service::start(&["--rules", path(&rules), "--store", &redis.url()]);
     service.serves().await;
     let mut asking = JoinSet::new();
     for _ in 0..4 {
@@ -68,25 +61,11 @@ async fn a_replica_that_stops_gives_back_what_it_has_leased() {
         return;
     };
     let rules = rules();
-    let mut first = Service::start(&[
-        "--rules",
-        path(&rules),
-        "--store",
-        &redis.url(),
-        "--leases",
-        "on",
-    ]);
+    let mut first = Service::start(&["--rules", path(&rules), "--store", &redis.url()]);
     first.serves().await;
     assert_eq!(hammer(first.rls().await, "hot", 200).await, 200);
     assert!(first.terminate().success());
-    let second = Service::start(&[
-        "--rules",
-        path(&rules),
-        "--store",
-        &redis.url(),
-        "--leases",
-        "on",
-    ]);
+    let second = Service::start(&["--rules", path(&rules), "--store", &redis.url()]);
     second.serves().await;
     let mut rls = second.rls().await;
     assert_eq!(
@@ -101,14 +80,7 @@ async fn a_replica_that_was_stopped_in_the_middle_of_a_lease_does_not_use_it_aft
         return;
     };
     let rules = rules();
-    let service = Service::start(&[
-        "--rules",
-        path(&rules),
-        "--store",
-        &redis.url(),
-        "--leases",
-        "on",
-    ]);
+    let service = Service::start(&["--rules", path(&rules), "--store", &redis.url()]);
     service.serves().await;
     assert_eq!(hammer(service.rls().await, "hot", 200).await, 200);
     let from_lease = r#"slidegate_ledger_answers_total{verdict="within"}"#;

@@ -186,7 +186,7 @@ impl<W> Account<W> {
             largest: largest.unwrap_or(0),
             extra: expected(self.passed, now.since(self.since), life),
             life,
-            keeps: !is_one_each,
+            keeps: life > 0 && !is_one_each,
         };
         let take = Take {
             key: self.key.to_vec(),

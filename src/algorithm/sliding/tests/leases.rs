@@ -177,6 +177,8 @@ proptest! {
                     log.follow(clock, new_id);
                     let ask = Hits::Ask(hits);
                     let life = quota.life();
+                    // Without a life, nothing is granted for later.
+                    let (extra, keeps) = if life > 0 { (extra, keeps) } else { (0, false) };
                     let terms = Terms { least: least.min(hits), largest: hits, extra, life, keeps };
                     if log.fits(quota, ask, terms, clock) {
                         let (granted, booked) = log.book(quota, ask, terms, clock);

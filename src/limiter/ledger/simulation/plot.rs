@@ -19,6 +19,7 @@ impl Plot {
     pub(super) fn new(seed: u64, mutant: Option<Mutant>) -> Self {
         let mut rng = Rng::with_seed(seed);
         let bad = rng.u32(..) & rng.u32(..);
+        let bad = mutant.map_or(bad, |it| shown_by(it) | bad & rng.u32(..));
         Self {
             seed,
             n_requests: 500,
@@ -74,6 +75,19 @@ impl Plot {
     /// Whether something may happen.
     pub(super) fn may(&self, what: u32) -> bool {
         self.bad & what != 0
+    }
+}
+
+/// What has to happen for a mutant to show.
+fn shown_by(mutant: Mutant) -> u32 {
+    match mutant {
+        Mutant::ExpiresAfterWindow => GAPS,
+        Mutant::LeftoversFresh => COSTS | GAPS | TWO_KEYS,
+        Mutant::ValidFromReply => GAPS | VERY_LATE,
+        Mutant::BookedAtStart
+        | Mutant::GivenBackBlindly
+        | Mutant::GivenBackTwice
+        | Mutant::NowAtNewest => 0,
     }
 }
 

@@ -17,11 +17,21 @@ pub(super) type Breach = (u64, u64, u64);
 /// stretches hits were used.
 pub(super) fn breach(uses: &mut [Use], window: u64) -> Option<Breach> {
     uses.sort_by_key(|it| it.begin);
+    let lowest = uses.iter().filter_map(|it| it.limit).min()?;
+    let (mut after, mut begun) = (0, 0);
     for (index, first) in uses.iter().enumerate() {
+        while after < uses.len() && uses[after].begin < first.begin + window {
+            begun += uses[after].hits;
+            after += 1;
+        }
+        // Most windows are nowhere near the limit, which need not be looked at one by one.
+        let most_in_window = begun;
+        begun -= first.hits;
+        if most_in_window <= lowest {
+            continue;
+        }
         let in_window = || {
-            let begun = uses[index..]
-                .iter()
-                .take_while(|it| it.begin < first.begin + window);
+            let begun = uses[index..after].iter();
             begun.filter(|it| it.end < first.begin + window)
         };
         let asks = || in_window().filter_map(|it| it.limit.map(|limit| (it, limit)));

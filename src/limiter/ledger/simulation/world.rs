@@ -56,6 +56,9 @@ pub(super) struct World {
     uses: Vec<Vec<Use>>,
     window: Window,
     limit: u32,
+    /// How many requests come before the next gap, and whether at once.
+    until_gap: u32,
+    is_rush: bool,
 }
 
 struct Replica {
@@ -100,7 +103,8 @@ impl World {
             world.requests.push(request);
             world.plan(at, Event::Arrives(world.requests.len() - 1));
         }
-        world.run(at + 2 * world.window.micros());
+        // Nothing is asked for later, and nobody waits for longer.
+        world.run(at + 8 * world.life());
         let window = world.window.micros();
         world.uses.iter_mut().find_map(|uses| breach(uses, window))
     }
@@ -155,7 +159,14 @@ impl World {
             planned: Vec::new(),
             uses: vec![Vec::new(); KEYS],
             window: Window::of(Unit::Second, NonZeroU32::new(seconds).unwrap()).unwrap(),
-            limit: [rng.u32(1..20), rng.u32(20..100), rng.u32(100..400)][rng.usize(..3)],
+            // Below 65 there are no leases, and far above it takes long to use them up.
+            limit: match rng.u32(..5) {
+                0 => rng.u32(1..65),
+                1..4 => rng.u32(65..100),
+                _ => rng.u32(100..300),
+            },
+            until_gap: 0,
+            is_rush: true,
             rng,
         };
         for replica in 0..3 {
@@ -164,16 +175,30 @@ impl World {
         world
     }
 
-    /// How long until the next request: so that leases pay, and now and then much longer.
+    /// How long until the next request: so that leases pay, and now and then much longer. With gaps,
+    /// some come one after the other, and just when those are forgotten as many as may come at once;
+    /// then there is silence until these are forgotten.
     fn gap(&mut self) -> u64 {
-        let life = self.life();
-        match self.rng.u32(..100) {
-            0 if self.plot.may(GAPS) => self.rng.u64(..64 * life),
-            // Just when what was counted last is forgotten.
-            1 if self.plot.may(GAPS) => self.window.micros() + self.rng.u64(..life / 2),
-            1..6 => self.rng.u64(..6 * life),
-            6..60 => self.rng.u64(..life / 4),
-            _ => self.rng.u64(..life / 50),
+        let (life, window) = (self.life(), self.window.micros());
+        if let Some(left) = self.until_gap.checked_sub(1) {
+            self.until_gap = left;
+            let longest = match self.rng.u32(..100) {
+                _ if self.is_rush => life / 4_000,
+                0..4 => 6 * life,
+                4..40 => life / 4,
+                _ => life / 50,
+            };
+            return self.rng.u64(..longest);
+        }
+        self.is_rush = self.plot.may(GAPS) && !self.is_rush;
+        self.until_gap = match self.is_rush {
+            true => self.limit,
+            false => self.rng.u32(3..40),
+        };
+        match self.plot.may(GAPS) {
+            true if self.is_rush => window - self.rng.u64(..2 * life),
+            true => window + self.rng.u64(..2 * life),
+            false => self.rng.u64(..6 * life),
         }
     }
 
