@@ -29,6 +29,14 @@ pub enum Hits {
     Report(u64),
 }
 
+impl Hits {
+    /// How many there are.
+    pub fn count(self) -> u64 {
+        let (Self::Ask(count) | Self::Report(count)) = self;
+        count
+    }
+}
+
 /// How an ask may be granted that stands for several, and what may be granted ahead of need.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Terms {

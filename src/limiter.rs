@@ -29,6 +29,7 @@ use crate::algorithm::Decision;
 use crate::algorithm::Timestamp;
 use crate::limiter::circuit::Circuit;
 use crate::limiter::clock::Clock;
+use crate::limiter::courier::Asking;
 use crate::limiter::courier::Courier;
 use crate::limiter::courier::Leased;
 use crate::limiter::courier::Leases;
@@ -239,10 +240,16 @@ impl Limiter {
     /// The same with leases: what can be is answered without asking the store. The courier has to
     /// run.
     pub fn leasing(self) -> (Self, Courier) {
+        self.leasing_for(ledger::MAX_KEYS)
+    }
+
+    /// The same with room for so many keys; what finds none asks the store directly.
+    pub fn leasing_for(self, n_keys: usize) -> (Self, Courier) {
         let store = Arc::clone(&self.store);
         let clock = Arc::clone(&self.clock);
         let metrics = self.store_metrics.clone();
-        let (leases, courier) = Leases::new(store, clock, self.metrics.ledger(), metrics);
+        let ledger_metrics = self.metrics.ledger();
+        let (leases, courier) = Leases::new(n_keys, store, clock, ledger_metrics, metrics);
         let leases = Some(leases);
         (Self { leases, ..self }, courier)
     }
@@ -337,7 +344,14 @@ impl Limiter {
         let spans = self.spans.as_ref();
         let waiting = spans.and_then(|spans| spans.waiting(plan.takes.len()));
         let leased = match &self.leases {
-            Some(leases) if plan.may_lease => leases.decide(&plan.takes, now, patience).await,
+            Some(leases) if plan.by_ledger => {
+                let asking = Asking {
+                    now,
+                    patience,
+                    may_lease: plan.may_lease,
+                };
+                leases.decide(&plan.takes, asking).await
+            }
             _ => None,
         };
         let (by, leased) = match leased {

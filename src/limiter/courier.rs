@@ -1,11 +1,19 @@
 //! Between the ledger and the store: takes go out, answers reach who waits for them, and what nobody
 //! uses goes back.
 
+mod held;
+
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use foldhash::fast::SeedableRandomState;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -13,9 +21,8 @@ use tokio_util::sync::CancellationToken;
 use crate::algorithm::Decision;
 use crate::limiter::Undecided;
 use crate::limiter::clock::Clock;
-use crate::limiter::ledger::Asked;
+use crate::limiter::courier::held::Held;
 use crate::limiter::ledger::Ledger;
-use crate::limiter::ledger::MAX_KEYS;
 use crate::limiter::ledger::flight::Flight;
 use crate::limiter::ledger::flight::Grant;
 use crate::limiter::ledger::flight::Reply;
@@ -27,31 +34,41 @@ use crate::store::Now;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Take;
-use crate::store::Veto;
 
-/// The ledger, and the way from it to the [`Courier`]. At most [`MAX_FLIGHTS`] takes wait there;
-/// whoever needs another fails at once.
+/// The ledger, and the way from it to the [`Courier`]. At most [`MAX_FLIGHTS`] takes wait there, and
+/// [`MAX_WAITING`] asks for what comes of takes; whoever comes then fails at once.
 #[derive(Debug)]
 pub(super) struct Leases {
     ledger: Ledger<Waiter>,
     flights: mpsc::Sender<Flight>,
+    n_waiting: AtomicUsize,
     clock: Arc<dyn Clock>,
 }
 
-/// Carries takes to the store. It belongs on the thread on which the store's answers are read.
-#[must_use = "without its courier the ledger never asks the store"]
+/// What was decided of a request.
 #[derive(Debug)]
-pub struct Courier {
-    leases: Arc<Leases>,
-    store: Arc<dyn Store>,
-    flights: mpsc::Receiver<Flight>,
-    metrics: StoreMetrics,
+pub(super) struct Leased {
+    pub(super) decided: Result<Vec<Decision>, Undecided>,
+    /// Whether the store had a part in it; what is answered without it says nothing about it.
+    pub(super) has_asked: bool,
+}
+
+/// How the asks of a request are made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asking {
+    pub(super) now: Now,
+    /// How long its answer is waited for.
+    pub(super) patience: Duration,
+    /// Whether hits may be granted ahead of need.
+    pub(super) may_lease: bool,
 }
 
 type Waiter = oneshot::Sender<Result<Reply, StoreError>>;
 
 impl Leases {
+    /// With room for so many keys.
     pub(super) fn new(
+        n_keys: usize,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         metrics: LedgerMetrics,
@@ -59,70 +76,47 @@ impl Leases {
     ) -> (Arc<Self>, Courier) {
         let (sender, flights) = mpsc::channel(MAX_FLIGHTS);
         let leases = Arc::new(Self {
-            ledger: Ledger::new(MAX_KEYS, SeedableRandomState::random(), metrics),
+            ledger: Ledger::new(n_keys, SeedableRandomState::random(), metrics),
             flights: sender,
+            n_waiting: AtomicUsize::new(0),
             clock,
         });
-        let courier = Courier {
+        let carrier = Carrier {
             leases: Arc::clone(&leases),
             store,
-            flights,
             metrics: store_metrics,
+        };
+        let courier = Courier {
+            carrier: Arc::new(carrier),
+            flights,
         };
         (leases, courier)
     }
 
     /// Decides the asks of a request, all or none; none if there is no room for their keys, and then
     /// nothing was taken.
-    pub(super) async fn decide(
-        &self,
-        takes: &[Take],
-        now: Now,
-        patience: Duration,
-    ) -> Option<Leased> {
+    pub(super) async fn decide(&self, takes: &[Take], asking: Asking) -> Option<Leased> {
         let is_together = takes.len() > 1;
         if is_together {
-            let look = |take| self.ledger.look(take, now.steady);
+            let look = |take| self.ledger.look(take, asking.now.steady);
             let looks: Vec<Decision> = takes.iter().map(look).collect();
-            if !admits(takes, &looks) {
+            if !held::admits(takes, &looks) {
                 return Some(Leased {
                     decided: Ok(looks),
                     has_asked: false,
                 });
             }
         }
-        let mut held = Held {
-            leases: self,
-            takes,
-            asks: Vec::with_capacity(takes.len()),
-        };
-        for take in takes {
-            let mut receiver = None;
-            let who = || {
-                let (sender, its_receiver) = oneshot::channel();
-                receiver = Some(its_receiver);
-                sender
-            };
-            match self.ledger.ask(take, is_together, now.steady, who) {
-                Asked::Answered(reply) => held.asks.push(Pending::Answered(reply)),
-                Asked::Sends(flight) => self.send(flight),
-                Asked::Unkept => return None,
-                Asked::Waits => {}
-            }
-            held.asks.extend(receiver.map(Pending::Waits));
-        }
-        let has_asked = held.asks.iter().any(|it| matches!(it, Pending::Waits(_)));
-        Some(Leased {
-            decided: held.decided(patience).await,
-            has_asked,
-        })
+        Held::new(self, takes, asking).decided().await
     }
 
     fn send(&self, flight: Flight) {
-        if let Err(unsent) = self.flights.try_send(flight) {
-            let flight = unsent.into_inner();
-            self.settle(&flight, Err(StoreError::Full));
-        }
+        let (flight, why) = match self.flights.try_send(flight) {
+            Ok(()) => return,
+            Err(TrySendError::Closed(flight)) => (flight, StoreError::Disconnected),
+            Err(TrySendError::Full(flight)) => (flight, StoreError::Full),
+        };
+        self.settle(&flight, Err(why));
     }
 
     /// Hands the store's answer to who waits for it; takes for those who came meanwhile are sent.
@@ -134,9 +128,9 @@ impl Leases {
         };
         let settled = self.ledger.settle(flight, answer, now);
         for (waiter, reply) in settled.replies {
-            let reply = match &why {
-                None => Ok(reply),
-                Some(why) => Err(why.clone()),
+            let reply = match (&why, reply) {
+                (Some(why), Reply::Failed) => Err(why.clone()),
+                _ => Ok(reply),
             };
             if let Err(Ok(Reply::Granted(_, grant))) = waiter.send(reply) {
                 self.ledger.put_back(&flight.take, grant, now);
@@ -146,82 +140,27 @@ impl Leases {
             self.send(next);
         }
     }
-}
 
-/// What was decided of a request.
-pub(super) struct Leased {
-    pub(super) decided: Result<Vec<Decision>, Undecided>,
-    /// Whether the store had a part in it; what is answered without it says nothing about it.
-    pub(super) has_asked: bool,
-}
-
-/// The asks of a request. What they were granted is put back unless the request is admitted, also
-/// when nobody waits for it any more.
-struct Held<'a> {
-    leases: &'a Leases,
-    takes: &'a [Take],
-    /// One a take.
-    asks: Vec<Pending>,
-}
-
-enum Pending {
-    Answered(Reply),
-    Waits(oneshot::Receiver<Result<Reply, StoreError>>),
-}
-
-impl Held<'_> {
-    async fn decided(mut self, patience: Duration) -> Result<Vec<Decision>, Undecided> {
-        let answered = tokio::time::timeout(patience, self.answered());
-        answered.await.map_err(|_| Undecided::Late)??;
-        let grants = || self.asks.iter().map(Pending::granted);
-        let mut decisions: Vec<Decision> = grants().map(|(decision, _)| decision).collect();
-        if admits(self.takes, &decisions) {
-            self.asks.clear();
-        } else {
-            for (decision, (_, grant)) in decisions.iter_mut().zip(grants()) {
-                decision.remaining += grant.hits;
-            }
+    /// Counts one who is to wait, unless there are too many.
+    fn may_wait(&self) -> bool {
+        let may = self.n_waiting.fetch_add(1, Ordering::Relaxed) < MAX_WAITING;
+        if !may {
+            self.waits_no_more();
         }
-        Ok(decisions)
+        may
     }
 
-    async fn answered(&mut self) -> Result<(), Undecided> {
-        for ask in &mut self.asks {
-            if let Pending::Waits(receiver) = ask {
-                let gone = |_| Undecided::Store(StoreError::Disconnected);
-                let reply = receiver.await.map_err(gone)?;
-                *ask = Pending::Answered(reply.map_err(Undecided::Store)?);
-            }
-        }
-        Ok(())
+    fn waits_no_more(&self) {
+        self.n_waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        for (take, ask) in self.takes.iter().zip(&mut self.asks) {
-            if let Pending::Waits(receiver) = ask {
-                receiver.close();
-                if let Ok(Ok(reply)) = receiver.try_recv() {
-                    *ask = Pending::Answered(reply);
-                }
-            }
-            let (_, grant) = ask.granted();
-            let now = self.leases.clock.now().steady;
-            self.leases.ledger.put_back(take, grant, now);
-        }
-    }
-}
-
-impl Pending {
-    /// What is decided, and what was granted.
-    fn granted(&self) -> (Decision, Grant) {
-        match self {
-            Self::Answered(Reply::Granted(decision, grant)) => (*decision, *grant),
-            Self::Answered(Reply::Refused(decision)) => (*decision, Grant::default()),
-            Self::Answered(Reply::Failed) | Self::Waits(_) => (NOTHING, Grant::default()),
-        }
-    }
+/// Carries takes to the store. It belongs on the thread on which the store's answers are read.
+#[must_use = "without its courier the ledger never asks the store"]
+#[derive(Debug)]
+pub struct Courier {
+    carrier: Arc<Carrier>,
+    flights: mpsc::Receiver<Flight>,
 }
 
 impl Courier {
@@ -230,52 +169,91 @@ impl Courier {
         let mut under_way = JoinSet::new();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let ledger = &self.carrier.leases.ledger;
         loop {
             tokio::select! {
                 Some(mut flight) = self.flights.recv() => {
-                    // With it, as the very next request may need what goes back.
-                    let mut unused = self.leases.ledger.unused();
-                    flight.unused.extend(unused.drain(..unused.len().min(AT_ONCE)));
-                    self.give_back(unused, &mut under_way);
-                    under_way.spawn(take(Arc::clone(&self.store), flight, self.now()));
+                    // What goes back goes first: the very next request may need it.
+                    let (own, others) = parted(ledger.unused(), &flight.take.key);
+                    flight.unused.extend(own);
+                    self.give_back(&others, &mut under_way);
+                    under_way.spawn(Arc::clone(&self.carrier).take(flight));
                 }
-                Some(taken) = under_way.join_next() => {
-                    // A take that panicked leaves its account under way, so that it is not asked again.
-                    if let Ok(Carried::Taken(flight, answer)) = taken {
-                        self.taken(&flight, answer);
-                    }
-                }
+                // One that panicked has failed those who waited for it.
+                Some(_) = under_way.join_next() => {}
                 _ = tick.tick() => {
-                    self.leases.ledger.expire(self.now().steady);
-                    self.give_back(self.leases.ledger.unused(), &mut under_way);
+                    ledger.expire(self.carrier.now().steady);
+                    self.give_back(&ledger.unused(), &mut under_way);
                 }
                 () = stop.cancelled() => break,
             }
         }
-        self.leases.ledger.drain();
-        self.give_back(self.leases.ledger.unused(), &mut under_way);
+        self.flights.close();
+        while let Ok(flight) = self.flights.try_recv() {
+            let leases = &self.carrier.leases;
+            leases.settle(&flight, Err(StoreError::Disconnected));
+        }
+        ledger.drain();
+        self.give_back(&ledger.unused(), &mut under_way);
         // What the store does not take now stays counted until it has left the window.
-        let rest = under_way.join_all();
+        let rest = async { while under_way.join_next().await.is_some() {} };
         tokio::time::timeout(PATIENCE, rest)
             .await
             .unwrap_or_default();
     }
 
-    fn give_back(&self, unused: Vec<GiveBack>, under_way: &mut JoinSet<Carried>) {
+    fn give_back(&self, unused: &[GiveBack], under_way: &mut JoinSet<()>) {
         for unused in unused.chunks(AT_ONCE) {
-            let (store, now) = (Arc::clone(&self.store), self.now());
-            under_way.spawn(give_back(store, unused.to_vec(), now));
+            let carrier = Arc::clone(&self.carrier);
+            under_way.spawn(carrier.give_back(unused.to_vec()));
         }
     }
+}
 
-    fn taken(&self, flight: &Flight, answer: Result<Answer, StoreError>) {
-        let micros = self.now().steady.since(flight.sent);
-        let seconds = Duration::from_micros(micros).as_secs_f64();
-        self.metrics.latency.record(seconds);
-        if answer.is_err() {
-            self.metrics.errors.increment(1);
-        }
-        self.leases.settle(flight, answer);
+/// What takes need on their way.
+#[derive(Debug)]
+struct Carrier {
+    leases: Arc<Leases>,
+    store: Arc<dyn Store>,
+    metrics: StoreMetrics,
+}
+
+impl Carrier {
+    /// Has the store decide a take, which fails when nobody waits for it any more: then those who
+    /// came meanwhile have the next. What is granted after that goes back.
+    async fn take(self: Arc<Self>, flight: Flight) {
+        let flight = Arc::new(flight);
+        let unsettled = Unsettled {
+            carrier: Arc::clone(&self),
+            flight: Arc::clone(&flight),
+            is_settled: false,
+        };
+        let now = self.now();
+        let takes = std::slice::from_ref(&flight.take);
+        let mut answers = self.store.take(&flight.unused, takes, now);
+        let patience = Duration::from_micros(flight.until.since(now.steady)).max(PATIENCE);
+        let Ok(answered) = tokio::time::timeout(patience, &mut answers).await else {
+            unsettled.settle(Err(StoreError::Disconnected));
+            if let Some(late) = answers.await.ok().and_then(|it| it.into_iter().next()) {
+                let grant = Grant {
+                    hits: late.granted,
+                    booked: late.booked,
+                    ..Grant::default()
+                };
+                let now = self.now().steady;
+                self.leases.ledger.put_back(&flight.take, grant, now);
+            }
+            return;
+        };
+        unsettled.settle(answered.and_then(|answers| {
+            let none = || StoreError::Protocol("no answer for a take".to_owned());
+            answers.into_iter().next().ok_or_else(none)
+        }));
+    }
+
+    /// Nothing is sent again, whatever becomes of it: what is executed twice would be over the limit.
+    async fn give_back(self: Arc<Self>, unused: Vec<GiveBack>) {
+        drop(self.store.take(&unused, &[], self.now()).await);
     }
 
     fn now(&self) -> Now {
@@ -283,42 +261,50 @@ impl Courier {
     }
 }
 
-/// What a message to the store has come to.
-enum Carried {
-    GivenBack,
-    Taken(Flight, Result<Answer, StoreError>),
+/// A take under way. If it ends without an answer, as by a panic, it has failed.
+struct Unsettled {
+    carrier: Arc<Carrier>,
+    flight: Arc<Flight>,
+    is_settled: bool,
 }
 
-async fn take(store: Arc<dyn Store>, flight: Flight, now: Now) -> Carried {
-    let answers = store.take(&flight.unused, std::slice::from_ref(&flight.take), now);
-    let answer = answers.await.and_then(|answers| {
-        let none = || StoreError::Protocol("no answer for a take".to_owned());
-        answers.into_iter().next().ok_or_else(none)
-    });
-    Carried::Taken(flight, answer)
+impl Unsettled {
+    fn settle(mut self, answer: Result<Answer, StoreError>) {
+        let Carrier {
+            leases, metrics, ..
+        } = &*self.carrier;
+        let micros = self.carrier.now().steady.since(self.flight.sent);
+        let seconds = Duration::from_micros(micros).as_secs_f64();
+        metrics.latency.record(seconds);
+        if answer.is_err() {
+            metrics.errors.increment(1);
+        }
+        self.is_settled = true;
+        leases.settle(&self.flight, answer);
+    }
 }
 
-/// Nothing is sent again, whatever becomes of it: what is executed twice would be over the limit.
-async fn give_back(store: Arc<dyn Store>, unused: Vec<GiveBack>, now: Now) -> Carried {
-    drop(store.take(&unused, &[], now).await);
-    Carried::GivenBack
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            let leases = &self.carrier.leases;
+            self.carrier.metrics.errors.increment(1);
+            leases.settle(&self.flight, Err(StoreError::Disconnected));
+        }
+    }
 }
 
-fn admits(takes: &[Take], decisions: &[Decision]) -> bool {
-    let vetoes = takes.iter().map(|take| take.veto);
-    Veto::admits(vetoes.zip(decisions.iter().map(|it| it.fits)))
+/// What is of a key, and what is of others.
+fn parted(unused: Vec<GiveBack>, key: &[u8]) -> (Vec<GiveBack>, Vec<GiveBack>) {
+    unused.into_iter().partition(|it| it.key == key)
 }
-
-const NOTHING: Decision = Decision {
-    fits: false,
-    remaining: 0,
-    reset: 0,
-};
 
 const MAX_FLIGHTS: usize = 16_384;
+const MAX_WAITING: usize = 16_384;
 /// How often leases are looked at that may have ended.
 const TICK: Duration = Duration::from_millis(10);
 /// How many give-backs the store gets in one call.
 const AT_ONCE: usize = 64;
-/// How long the store may take for the last of them.
+/// How long the store may take, even if nobody waits for it: for a take before another is sent for
+/// its key, and for what goes back at the end.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -7,6 +7,7 @@
 
 mod account;
 pub(super) mod flight;
+pub(super) mod queue;
 mod shard;
 #[cfg(test)]
 mod simulation;
@@ -21,11 +22,12 @@ use parking_lot::MutexGuard;
 
 use crate::algorithm::Decision;
 use crate::algorithm::Timestamp;
-use crate::limiter::ledger::account::Waiter;
 use crate::limiter::ledger::flight::Flight;
 use crate::limiter::ledger::flight::Grant;
 use crate::limiter::ledger::flight::Reply;
 use crate::limiter::ledger::flight::Settled;
+use crate::limiter::ledger::queue::Manner;
+use crate::limiter::ledger::queue::Waiter;
 use crate::limiter::ledger::shard::Shard;
 use crate::metrics::LedgerMetrics;
 use crate::store::Answer;
@@ -50,6 +52,8 @@ pub(super) struct Ledger<W> {
 pub(super) enum Asked {
     /// It is answered at once.
     Answered(Reply),
+    /// It would have to wait, and may not.
+    Crowded,
     /// It waits for this take, which has to be sent and then settled.
     Sends(Flight),
     /// There is no room for its key: the store has to be asked directly.
@@ -62,7 +66,8 @@ impl<W> Ledger<W> {
     /// A ledger with room for so many keys, at least one a shard; the hasher says in which shard a key is.
     pub(super) fn new(n_keys: usize, hasher: SeedableRandomState, metrics: LedgerMetrics) -> Self {
         let n_shards = SHARDS.min(n_keys.max(1));
-        let shard = |_| Mutex::new(Shard::new((n_keys / n_shards).max(1)));
+        let n_slots = u16::try_from(n_keys.max(1) / n_shards).unwrap_or(u16::MAX);
+        let shard = |_| Mutex::new(Shard::new(n_slots));
         Self {
             shards: (0..n_shards).map(shard).collect(),
             hasher,
@@ -72,29 +77,29 @@ impl<W> Ledger<W> {
     }
 
     /// Answers an ask on a sliding window without a burst, or has it wait under the name that `who`
-    /// makes. Hits of one of several asks of a request may turn out not to be needed.
+    /// makes, if it makes one.
     pub(super) fn ask(
         &self,
         take: &Take,
-        is_one_of_several: bool,
-        now: Timestamp,
-        who: impl FnOnce() -> W,
+        manner: Manner,
+        who: impl FnOnce() -> Option<W>,
     ) -> Asked {
+        let now = manner.now;
         let (hash, mut shard) = self.shard(&take.key);
-        // The borrow checker does not let a found account out of a match that opens another.
-        if shard.find(hash, &take.key).is_none() {
-            match shard.open(hash, take) {
-                None => return Asked::Unkept,
-                Some((_, Some(evicted))) => {
+        let slot = match shard.find(hash, &take.key) {
+            Some((slot, _)) => slot,
+            None => {
+                let Some(opened) = shard.open(take, &self.hasher) else {
+                    return Asked::Unkept;
+                };
+                if let Some(unused) = opened.evicted {
                     self.metrics.evictions.increment(1);
-                    self.give_back(evicted.0);
+                    self.give_back(unused);
                 }
-                Some((_, None)) => {}
+                opened.slot
             }
-        }
-        let Some((_, account)) = shard.find(hash, &take.key) else {
-            return Asked::Unkept;
         };
+        let account = shard.account(slot);
         self.give_back(account.follow(take.limit));
         if let Some(reply) = account.answer(take.hits, now) {
             match reply {
@@ -103,7 +108,10 @@ impl<W> Ledger<W> {
             }
             return Asked::Answered(reply);
         }
-        account.wait(Waiter::new(take, is_one_of_several, who()));
+        let Some(who) = who() else {
+            return Asked::Crowded;
+        };
+        account.wait(Waiter::new(take, manner, who), now);
         match account.depart(now) {
             Some(flight) => Asked::Sends(self.departing(flight)),
             None => Asked::Waits,
@@ -121,6 +129,13 @@ impl<W> Ledger<W> {
                 reset: 0,
             },
         }
+    }
+
+    /// Whether the store refused hits on this key when it was asked last.
+    pub(super) fn was_refused(&self, take: &Take) -> bool {
+        let (hash, mut shard) = self.shard(&take.key);
+        let known = shard.find(hash, &take.key);
+        known.is_some_and(|(_, account)| account.is_under(take.limit) && account.was_refused())
     }
 
     /// Takes note of the store's answer to a take; none when it did not come.
@@ -220,14 +235,22 @@ impl<W> Ledger<W> {
     }
 }
 
+#[cfg(test)]
+impl<W> Ledger<W> {
+    /// How many bytes all accounts take, beside their keys and who waits.
+    fn bytes(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().bytes()).sum()
+    }
+}
+
 impl<W> std::fmt::Debug for Ledger<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Ledger").finish_non_exhaustive()
     }
 }
 
-/// How many keys the ledger of a service has room for.
-pub(super) const MAX_KEYS: usize = 1 << 18;
+/// How many keys the ledger of a service has room for: as many as its tables of 8,192 places hold.
+pub(super) const MAX_KEYS: usize = SHARDS * (7 << 10);
 
 const SHARDS: usize = 64;
 const MAX_UNUSED: usize = 1 << 16;

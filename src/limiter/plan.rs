@@ -35,8 +35,9 @@ pub(super) struct Plan<'a> {
     pub(super) takes: Vec<Take>,
     /// One a descriptor.
     pub(super) meanings: Vec<Meaning<'a>>,
-    /// Whether hits may be leased for all of the takes: asks on sliding windows without a burst, of
-    /// rules without reports.
+    /// Whether the ledger may answer all of the takes: asks on sliding windows without a burst.
+    pub(super) by_ledger: bool,
+    /// Whether it may have hits granted ahead of need for them: their rules have no reports.
     pub(super) may_lease: bool,
 }
 
@@ -130,6 +131,7 @@ impl<'a> Plan<'a> {
         let mut plan = Self {
             takes: Vec::with_capacity(request.descriptors.len()),
             meanings: Vec::with_capacity(request.descriptors.len()),
+            by_ledger: true,
             may_lease: true,
         };
         let replaced = replaced(request, in_force);
@@ -252,6 +254,7 @@ impl<'a> Plan<'a> {
         if cost.is_none() && matches!(hits, Hits::Report(_) | Hits::Ask(0)) {
             state.costs.report(now);
         }
+        self.by_ledger &= matches!(hits, Hits::Ask(_));
         self.may_lease &= match cost {
             Some(cost) => cost == Cost::Ask,
             None => !state.costs.has_reports(now),
@@ -278,7 +281,7 @@ impl<'a> Plan<'a> {
             veto: limited.veto,
         };
         limited.hits = count(hits);
-        self.may_lease &= algorithm == Algorithm::SlidingWindow && take.burst == 0;
+        self.by_ledger &= algorithm == Algorithm::SlidingWindow && take.burst == 0;
         let is_same = |other: &Take| other.algorithm == algorithm && other.key == take.key;
         let known = match algorithm {
             Algorithm::FixedWindow => None,

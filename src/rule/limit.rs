@@ -47,7 +47,7 @@ impl Limit {
 
     /// W: the length of the window, at most [`Window::MAX_SECONDS`].
     pub fn window(&self) -> Window {
-        Window::of(self.unit, self.unit_multiplier).unwrap_or(Window(Window::MAX_SECONDS))
+        Window::of(self.unit, self.unit_multiplier).unwrap_or(Window::LONGEST)
     }
 
     /// How hits are counted, where the process counts by `default`. A burst needs sliding windows.
@@ -208,30 +208,33 @@ impl OnStoreFailure {
 
 /// The length of a window, at most [`Window::MAX_SECONDS`].
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Window(u64);
+pub struct Window(u32);
 
 impl Window {
     /// The longest window: ten years of 365 days.
-    pub const MAX_SECONDS: u64 = 315_360_000;
+    pub const MAX_SECONDS: u64 = Self::LONGEST.0 as u64;
+
+    const LONGEST: Self = Self(315_360_000);
 
     /// The window of `multiplier` units, unless it is too long.
     pub fn of(unit: Unit, multiplier: NonZeroU32) -> Option<Self> {
         let seconds = unit.seconds() * u64::from(multiplier.get());
-        (seconds <= Self::MAX_SECONDS).then_some(Self(seconds))
+        let seconds = (seconds <= Self::MAX_SECONDS).then_some(seconds)?;
+        u32::try_from(seconds).ok().map(Self)
     }
 
     /// The window of one unit.
     pub fn of_one(unit: Unit) -> Self {
-        Self(unit.seconds())
+        Self(u32::try_from(unit.seconds()).expect("no unit is longer than a year"))
     }
 
     /// The length in seconds, at least 1.
     pub fn seconds(self) -> u64 {
-        self.0
+        self.0.into()
     }
 
     /// The length in microseconds.
     pub fn micros(self) -> u64 {
-        self.0 * 1_000_000
+        self.seconds() * 1_000_000
     }
 }

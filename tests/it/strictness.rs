@@ -2,6 +2,7 @@
 
 mod adversary;
 mod cheaters;
+mod disturbed;
 mod front_door;
 mod record;
 
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::strictness::adversary::Adversary;
 use crate::strictness::adversary::Breach;
+use crate::strictness::adversary::Leases;
 use crate::strictness::adversary::Move;
 use crate::strictness::adversary::Replica;
 use crate::strictness::adversary::Used;
@@ -31,7 +33,7 @@ use crate::support::redis::Redis;
 
 #[tokio::test]
 async fn memory_is_never_over() {
-    attack(&[(Arc::new(MemoryStore::default()), false)], 98).await;
+    attack(&[(Arc::new(MemoryStore::default()), Leases::Off)], 98).await;
 }
 
 #[tokio::test]
@@ -39,7 +41,7 @@ async fn redis_is_never_over() {
     let Some(redis) = Redis::start() else {
         return;
     };
-    attack(&OnRedis::connect(&redis, &[false]).await.replicas, 98).await;
+    attack(&OnRedis::connect(&redis, &[Leases::Off]).await.replicas, 98).await;
 }
 
 #[tokio::test]
@@ -47,7 +49,7 @@ async fn redis_with_leases_is_never_over() {
     let Some(redis) = Redis::start() else {
         return;
     };
-    attack(&OnRedis::connect(&redis, &[true]).await.replicas, 98).await;
+    attack(&OnRedis::connect(&redis, &[Leases::On]).await.replicas, 98).await;
 }
 
 #[tokio::test]
@@ -55,7 +57,11 @@ async fn three_replicas_on_redis_are_never_over() {
     let Some(redis) = Redis::start() else {
         return;
     };
-    attack(&OnRedis::connect(&redis, &[false; 3]).await.replicas, 95).await;
+    attack(
+        &OnRedis::connect(&redis, &[Leases::Off; 3]).await.replicas,
+        95,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -63,7 +69,11 @@ async fn three_replicas_with_leases_on_redis_are_never_over() {
     let Some(redis) = Redis::start() else {
         return;
     };
-    attack(&OnRedis::connect(&redis, &[true; 3]).await.replicas, 95).await;
+    attack(
+        &OnRedis::connect(&redis, &[Leases::On; 3]).await.replicas,
+        95,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -71,18 +81,36 @@ async fn replicas_with_leases_and_one_without_are_never_over() {
     let Some(redis) = Redis::start() else {
         return;
     };
-    let leases = [true, false, true];
+    let leases = [Leases::On, Leases::Off, Leases::On];
     attack(&OnRedis::connect(&redis, &leases).await.replicas, 95).await;
+}
+
+#[tokio::test]
+async fn replicas_whose_ledgers_have_room_for_one_key_are_never_over() {
+    let Some(redis) = Redis::start() else {
+        return;
+    };
+    let leases = [Leases::Crowded; 3];
+    attack(&OnRedis::connect(&redis, &leases).await.replicas, 95).await;
+}
+
+#[tokio::test]
+async fn replicas_that_give_back_late_are_never_over() {
+    let Some(redis) = Redis::start() else {
+        return;
+    };
+    let leases = [Leases::Late; 3];
+    attack(&OnRedis::connect(&redis, &leases).await.replicas, 90).await;
 }
 
 #[test]
 fn random_schedules_bring_memory_over_nowhere() {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
     let runtime = runtime();
-    for leases in [false, true] {
-        let replicas = [true, leases, true].map(|leases| (Arc::clone(&store), leases));
-        play_at_random(256, |key, game| {
-            let key = format!("{leases}-{key}");
+    for leases in [Leases::Crowded, Leases::Late, Leases::Off, Leases::On] {
+        let replicas = [Leases::On, leases, Leases::On].map(|it| (Arc::clone(&store), it));
+        play_at_random(128, |key, game| {
+            let key = format!("{leases:?}-{key}");
             runtime.block_on(play(&replicas, &key, game))
         });
     }
@@ -93,7 +121,14 @@ fn random_schedules_bring_redis_over_nowhere() {
     let Some(redis) = Redis::start() else {
         return;
     };
-    let leases: [&[bool]; 4] = [&[false], &[true], &[false; 3], &[true; 3]];
+    let leases: [&[Leases]; 6] = [
+        &[Leases::Off],
+        &[Leases::On],
+        &[Leases::Off; 3],
+        &[Leases::On; 3],
+        &[Leases::Crowded; 3],
+        &[Leases::Late; 3],
+    ];
     for (index, leases) in leases.into_iter().enumerate() {
         let runtime = runtime();
         let on_redis = runtime.block_on(OnRedis::connect(&redis, leases));
@@ -107,21 +142,21 @@ fn random_schedules_bring_redis_over_nowhere() {
 #[tokio::test]
 async fn a_counter_of_two_weighted_buckets_is_caught() {
     let store: Arc<dyn Store> = Arc::new(Cheating::<TwoBuckets>::default());
-    let mut adversary = Adversary::new(&[(store, false)], "k", (100, Unit::Minute));
+    let mut adversary = Adversary::new(&[(store, Leases::Off)], "k", (100, Unit::Minute));
     adversary.play(&late_then_early(100)).await.unwrap_err();
 }
 
 #[tokio::test]
 async fn a_fixed_window_is_caught() {
     let store: Arc<dyn Store> = Arc::new(Cheating::<FixedWindow>::default());
-    let mut adversary = Adversary::new(&[(store, false)], "k", (100, Unit::Minute));
+    let mut adversary = Adversary::new(&[(store, Leases::Off)], "k", (100, Unit::Minute));
     adversary.play(&late_then_early(100)).await.unwrap_err();
 }
 
 #[tokio::test]
 async fn a_store_that_reads_and_writes_in_two_steps_is_caught() {
     let store: Arc<dyn Store> = Arc::new(Cheating::<TwoSteps>::default());
-    let adversary = Adversary::new(&[(store, false)], "k", (10, Unit::Minute));
+    let adversary = Adversary::new(&[(store, Leases::Off)], "k", (10, Unit::Minute));
     assert!(adversary.storm(200).await > 10);
 }
 
@@ -150,7 +185,10 @@ async fn attack(replicas: &[Replica], percent: u64) {
         let admitted = game("storm").storm(200).await;
         let most = 200.min(limit as usize);
         // What one replica holds for a while another is refused: no more than a share each.
-        let n_leasing = replicas.iter().filter(|(_, leases)| *leases).count();
+        let n_leasing = replicas
+            .iter()
+            .filter(|(_, leases)| *leases != Leases::Off)
+            .count();
         let share = if limit > 64 { limit.div_ceil(64) } else { 0 };
         let held = n_leasing.saturating_sub(1) * share as usize;
         assert!(
@@ -313,7 +351,7 @@ struct OnRedis {
 }
 
 impl OnRedis {
-    async fn connect(redis: &Redis, leases: &[bool]) -> Self {
+    async fn connect(redis: &Redis, leases: &[Leases]) -> Self {
         let mut keepers = JoinSet::new();
         let mut replicas: Vec<Replica> = Vec::new();
         for leases in leases {

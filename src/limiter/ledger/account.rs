@@ -9,6 +9,8 @@ use crate::algorithm::sliding::Quota;
 use crate::limiter::ledger::flight::Flight;
 use crate::limiter::ledger::flight::Grant;
 use crate::limiter::ledger::flight::Reply;
+use crate::limiter::ledger::queue::Queue;
+use crate::limiter::ledger::queue::Waiter;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::Window;
 use crate::store::Answer;
@@ -16,80 +18,54 @@ use crate::store::GiveBack;
 use crate::store::Take;
 use crate::store::Veto;
 
-/// The lease, the refusal and the take under way of one key, and how much it is asked for.
+/// The lease, the refusal and the take under way of one key, and how much it is asked for. There are
+/// many accounts, so each is kept small.
 #[derive(Debug)]
 pub(super) struct Account<W> {
     pub(super) key: Box<[u8]>,
-    pub(super) hash: u64,
-    /// Used since the hand of the clock went by.
-    pub(super) touched: bool,
+    /// Who waits, if anybody does.
+    queue: Option<Box<Queue<W>>>,
+    /// As what the hits of the lease are booked, and until when they may be used.
+    booked: Booked,
+    leased_until: Timestamp,
+    /// Until when the refusal is remembered.
+    refused_until: Timestamp,
+    /// When hits that were refused may pass; else when nothing of what the store counts will count
+    /// any more.
+    end: Timestamp,
     /// Under which limit the rest was answered. It changes with the rules.
     limit: u32,
     window: Window,
-    lease: Grant,
-    refusal: Refusal,
-    /// How many hits the store had left, and when nothing of what it counts will count any more.
-    remaining: u64,
-    empty_at: Timestamp,
+    /// How many hits the lease has left.
+    leased: u32,
+    /// Of how many hits or more the refusal is that the store told last; 0 when it told none.
+    refused: u32,
+    /// How many hits the store had left.
+    remaining: u32,
     /// How many hits passed since the last take was made, and when that was.
-    passed: u64,
-    since: Timestamp,
-    queue: Option<Box<Queue<W>>>,
-}
-
-/// Asks of so many hits or more are refused for a while.
-#[derive(Clone, Copy, Debug, Default)]
-struct Refusal {
-    least: u64,
-    until: Timestamp,
-    /// When they may pass; later than `until` where the wait is long.
-    free_at: Timestamp,
-}
-
-/// Who waits.
-#[derive(Debug)]
-struct Queue<W> {
-    /// For the take that is under way, if one is.
-    aboard: Vec<Waiter<W>>,
-    is_under_way: bool,
-    next: Vec<Waiter<W>>,
-}
-
-/// An ask that waits.
-#[derive(Debug)]
-pub(super) struct Waiter<W> {
-    who: W,
-    hits: u64,
-    limit: u32,
-    is_one_of_several: bool,
-}
-
-impl<W> Waiter<W> {
-    pub(super) fn new(take: &Take, is_one_of_several: bool, who: W) -> Self {
-        Self {
-            who,
-            hits: count(take.hits),
-            limit: take.limit,
-            is_one_of_several,
-        }
-    }
+    passed: u32,
+    since: Tick,
+    /// Used since the hand of the clock went by.
+    pub(super) touched: bool,
 }
 
 impl<W> Account<W> {
-    pub(super) fn new(hash: u64, take: &Take) -> Self {
+    pub(super) fn new(take: &Take) -> Self {
         Self {
             key: take.key.as_slice().into(),
-            hash,
-            touched: true,
+            queue: None,
+            booked: Booked::default(),
+            leased_until: Timestamp::default(),
+            refused_until: Timestamp::default(),
+            end: Timestamp::default(),
             limit: take.limit,
             window: take.window,
-            lease: Grant::default(),
-            refusal: Refusal::default(),
-            remaining: take.most(),
-            empty_at: Timestamp::default(),
+            leased: 0,
+            refused: 0,
+            remaining: take.limit,
             passed: 0,
-            since: Timestamp::default(),
-            queue: None,
+            since: Tick::default(),
+            touched: true,
         }
     }
 
@@ -104,7 +80,7 @@ impl<W> Account<W> {
             return None;
         }
         self.limit = limit;
-        self.refusal = Refusal::default();
+        self.refused = 0;
         self.drop_lease()
     }
 
@@ -113,15 +89,20 @@ impl<W> Account<W> {
         self.limit == limit
     }
 
+    /// Whether the last that the store told is a refusal, be it remembered or not.
+    pub(super) fn was_refused(&self) -> bool {
+        self.refused > 0
+    }
+
     /// Ends the lease.
     pub(super) fn drop_lease(&mut self) -> Option<GiveBack> {
-        let lease = std::mem::take(&mut self.lease);
-        (lease.hits > 0).then(|| self.unused(lease.hits, lease.booked))
+        let leased = std::mem::take(&mut self.leased);
+        (leased > 0).then(|| self.unused(leased.into(), self.booked))
     }
 
     /// Ends the lease if its time is over.
     pub(super) fn expire(&mut self, now: Timestamp) -> Option<GiveBack> {
-        if self.lease.until > now {
+        if self.leased_until > now {
             return None;
         }
         self.drop_lease()
@@ -129,12 +110,16 @@ impl<W> Account<W> {
 
     /// Answers an ask from the lease or the refusal, if they allow.
     pub(super) fn answer(&mut self, hits: Hits, now: Timestamp) -> Option<Reply> {
-        let hits = count(hits);
+        let hits = hits.count();
         self.touched = true;
-        if self.lease.until > now && self.lease.hits >= hits.max(1) {
-            self.lease.hits -= hits;
-            self.passed += hits;
-            let grant = Grant { hits, ..self.lease };
+        if self.is_leased(hits, now) {
+            self.leased -= saturated(hits);
+            self.pass(hits);
+            let grant = Grant {
+                hits,
+                booked: self.booked,
+                until: self.leased_until,
+            };
             return Some(Reply::Granted(self.decision(true, now), grant));
         }
         self.refuses(hits, now)
@@ -143,68 +128,58 @@ impl<W> Account<W> {
 
     /// What is known of an ask without granting it.
     pub(super) fn look(&self, hits: Hits, now: Timestamp) -> Decision {
-        let hits = count(hits);
-        let is_leased = self.lease.until > now && self.lease.hits >= hits.max(1);
-        self.decision(is_leased || !self.refuses(hits, now), now)
+        let hits = hits.count();
+        let fits = self.is_leased(hits, now) || !self.refuses(hits, now);
+        self.decision(fits, now)
     }
 
-    /// Has an ask wait for the next take.
-    pub(super) fn wait(&mut self, waiter: Waiter<W>) {
-        let queue = self.queue.get_or_insert_with(|| {
-            Box::new(Queue {
-                aboard: Vec::new(),
-                is_under_way: false,
-                next: Vec::new(),
-            })
-        });
-        queue.next.push(waiter);
+    /// Has an ask wait for the next take. Those whose time is over wait no more.
+    pub(super) fn wait(&mut self, waiter: Waiter<W>, now: Timestamp) {
+        let queue = self.queue.get_or_insert_with(Box::default);
+        queue.push(waiter, now);
     }
 
     /// The take for those who wait for the next one, unless one is under way. All of it are under
     /// one limit; who came under another waits on.
     pub(super) fn depart(&mut self, now: Timestamp) -> Option<Flight> {
         let queue = self.queue.as_mut()?;
-        if queue.is_under_way {
+        if queue.is_under_way() {
             return None;
         }
-        let Some(first) = queue.next.first() else {
+        let Some(party) = queue.board(now) else {
             self.queue = None;
             return None;
         };
-        let limit = first.limit;
-        let is_aboard = |it: &mut Waiter<W>| it.limit == limit;
-        queue.aboard = queue.next.extract_if(.., is_aboard).collect();
-        queue.is_under_way = true;
-        let costs = || queue.aboard.iter().map(|waiter| waiter.hits);
-        let needed: u64 = costs().sum();
-        let life = Quota::new(limit, 0, self.window).life();
-        let is_one_each =
-            costs().all(|hits| hits <= 1) && !queue.aboard.iter().any(|it| it.is_one_of_several);
-        let (least, largest) = (costs().filter(|hits| *hits > 0).min(), costs().max());
+        let life = match party.may_lease {
+            true => Quota::new(party.limit, 0, self.window).life(),
+            false => 0,
+        };
+        let elapsed = self.since.until(now);
         let terms = Terms {
-            least: least.unwrap_or(0),
-            largest: largest.unwrap_or(0),
-            extra: expected(self.passed, now.since(self.since), life),
+            least: party.least,
+            largest: party.largest,
+            extra: expected(self.passed.into(), elapsed, life),
             life,
-            keeps: life > 0 && !is_one_each,
+            keeps: life > 0 && party.may_leave_some,
         };
         let take = Take {
             key: self.key.to_vec(),
             algorithm: Algorithm::SlidingWindow,
-            limit,
+            limit: party.limit,
             burst: 0,
             window: self.window,
-            hits: Hits::Ask(needed),
+            hits: Hits::Ask(party.needed),
             terms: Some(terms),
             veto: Veto::Alone,
         };
-        (self.passed, self.since) = (0, now);
+        (self.passed, self.since) = (0, Tick::at(now));
         // Whatever is leased is too little for them.
         let unused = self.drop_lease();
         Some(Flight {
             take,
             unused: unused.into_iter().collect(),
             sent: now,
+            until: party.until,
         })
     }
 
@@ -218,14 +193,14 @@ impl<W> Account<W> {
         let Some(queue) = self.queue.as_mut() else {
             return (Vec::new(), None);
         };
-        queue.is_under_way = false;
-        let aboard = std::mem::take(&mut queue.aboard);
+        let aboard = queue.land();
         let Some(answer) = answer else {
             let failed = aboard.into_iter().map(|waiter| (waiter.who, Reply::Failed));
             return (failed.collect(), None);
         };
         let terms = flight.take.terms();
-        let is_leased = terms.life > 0 && (terms.keeps || answer.granted > count(flight.take.hits));
+        let is_leased =
+            terms.life > 0 && (terms.keeps || answer.granted > flight.take.hits.count());
         let until = if is_leased {
             // 0.999 of its life: what the clocks of two machines may differ by in their speed.
             flight.sent.plus(terms.life - terms.life.div_ceil(1_000))
@@ -237,6 +212,7 @@ impl<W> Account<W> {
             booked: answer.booked,
             until,
         };
+        let mut passed = 0;
         let reply = |waiter: Waiter<W>| {
             let remaining = answer.decision.remaining + left.hits;
             let passes = waiter.hits <= left.hits && (waiter.hits > 0 || remaining > 0);
@@ -250,7 +226,7 @@ impl<W> Account<W> {
                 return (waiter.who, Reply::Refused(refused));
             }
             left.hits -= waiter.hits;
-            self.passed += waiter.hits;
+            passed += waiter.hits;
             let decision = Decision {
                 fits: true,
                 remaining: remaining - waiter.hits,
@@ -267,6 +243,7 @@ impl<W> Account<W> {
             (waiter.who, Reply::Granted(decision, grant))
         };
         let mut replies: Vec<(W, Reply)> = aboard.into_iter().map(reply).collect();
+        self.pass(passed);
         let mut is_kept = false;
         if self.limit == flight.take.limit {
             self.note(flight, terms, answer.decision);
@@ -279,7 +256,7 @@ impl<W> Account<W> {
 
     /// Answers those who wait for the next take, as far as this one's lease or refusal allows.
     fn answer_next(&mut self, now: Timestamp, replies: &mut Vec<(W, Reply)>) {
-        let next = self.queue.as_mut().map(|it| std::mem::take(&mut it.next));
+        let next = self.queue.as_mut().map(|it| it.take_next());
         let mut unanswered = Vec::new();
         for waiter in next.into_iter().flatten() {
             let is_under = waiter.limit == self.limit;
@@ -292,58 +269,71 @@ impl<W> Account<W> {
             }
         }
         if let Some(queue) = &mut self.queue {
-            queue.next = unanswered;
+            queue.wait_on(unanswered);
         }
     }
 
     /// Keeps granted hits for others, if they may use them.
     pub(super) fn keep(&mut self, grant: Grant, now: Timestamp) -> bool {
-        let fits_in = self.lease.hits == 0 || self.lease.booked == grant.booked;
+        let fits_in = self.leased == 0 || self.booked == grant.booked;
         if grant.hits == 0 || grant.until <= now || !fits_in {
             return grant.hits == 0;
         }
-        if self.lease.hits == 0 {
-            self.lease = grant;
-        } else {
-            self.lease.hits += grant.hits;
+        let Ok(hits) = u32::try_from(u64::from(self.leased) + grant.hits) else {
+            return false;
+        };
+        if self.leased == 0 {
+            (self.booked, self.leased_until) = (grant.booked, grant.until);
         }
+        self.leased = hits;
         true
     }
 
     /// When the lease ends, if there is one.
     pub(super) fn lease_end(&self) -> Option<Timestamp> {
-        (self.lease.hits > 0).then_some(self.lease.until)
+        (self.leased > 0).then_some(self.leased_until)
     }
 
     /// Remembers what the store said.
     fn note(&mut self, flight: &Flight, terms: Terms, decision: Decision) {
-        self.remaining = decision.remaining;
-        self.refusal = Refusal::default();
-        if decision.fits {
-            self.empty_at = flight.sent.plus(decision.reset);
-        } else {
-            self.refusal = Refusal {
-                least: terms.largest.max(1),
-                until: flight.sent.plus(decision.reset.min(LONGEST_REFUSAL)),
-                free_at: flight.sent.plus(decision.reset),
-            };
+        self.remaining = saturated(decision.remaining);
+        self.end = flight.sent.plus(decision.reset);
+        self.refused = 0;
+        if !decision.fits {
+            // No limit lets more hits pass than that at once.
+            self.refused = saturated(terms.largest.max(1));
+            let told = decision.reset.min(LONGEST_REFUSAL);
+            self.refused_until = flight.sent.plus(told);
         }
     }
 
+    fn is_leased(&self, hits: u64, now: Timestamp) -> bool {
+        self.leased_until > now && u64::from(self.leased) >= hits.max(1)
+    }
+
     fn refuses(&self, hits: u64, now: Timestamp) -> bool {
-        self.refusal.until > now && hits.max(1) >= self.refusal.least
+        self.refused > 0 && self.refused_until > now && hits.max(1) >= self.refused.into()
     }
 
     fn decision(&self, fits: bool, now: Timestamp) -> Decision {
-        let (remaining, end) = match fits {
-            true => (self.remaining + self.lease.hits, self.empty_at),
-            false => (0, self.refusal.free_at),
+        let remaining = match fits {
+            true => u64::from(self.remaining) + u64::from(self.leased),
+            false => 0,
+        };
+        let reset = match fits && self.was_refused() {
+            // The store has told the wait of others.
+            true => self.window.micros(),
+            false => self.end.since(now).min(self.window.micros()),
         };
         Decision {
             fits,
             remaining,
-            reset: end.since(now).min(self.window.micros()),
+            reset,
         }
+    }
+
+    fn pass(&mut self, hits: u64) {
+        self.passed = self.passed.saturating_add(saturated(hits));
     }
 
     fn unused(&self, hits: u64, booked: Booked) -> GiveBack {
@@ -358,6 +348,24 @@ impl<W> Account<W> {
     }
 }
 
+/// A moment in a few bits, which come again after three days. A key that is asked again just then is
+/// taken for a busier one, and leases a hit or two in vain.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tick(u32);
+
+impl Tick {
+    fn at(now: Timestamp) -> Self {
+        Self((now.0 / Self::MICROS) as u32)
+    }
+
+    /// How many microseconds have passed since.
+    fn until(self, now: Timestamp) -> u64 {
+        u64::from(Self::at(now).0.wrapping_sub(self.0)) * Self::MICROS
+    }
+
+    const MICROS: u64 = 64;
+}
+
 /// How many hits are expected in the life of a lease, by what passed in the time since the last take
 /// was made: at most twice as many, so that a few hits in a row are no reason for a large lease.
 fn expected(passed: u64, elapsed: u64, life: u64) -> u64 {
@@ -365,9 +373,8 @@ fn expected(passed: u64, elapsed: u64, life: u64) -> u64 {
     u64::try_from(expected).unwrap_or(u64::MAX).min(2 * passed)
 }
 
-fn count(hits: Hits) -> u64 {
-    let (Hits::Ask(count) | Hits::Report(count)) = hits;
-    count
+fn saturated(hits: u64) -> u32 {
+    u32::try_from(hits).unwrap_or(u32::MAX)
 }
 
 /// In microseconds: longer, a refusal would outlive hits that are given back, and resets.

@@ -14,6 +14,8 @@ pub(in crate::limiter) struct Flight {
     pub(in crate::limiter) unused: Vec<GiveBack>,
     /// When it was made, which is before it is sent.
     pub(in crate::limiter) sent: Timestamp,
+    /// Until when somebody waits for it.
+    pub(in crate::limiter) until: Timestamp,
 }
 
 /// What comes of a take for those who wait.

@@ -109,7 +109,7 @@ fn a_changed_limit_ends_leases_and_refusals() {
         ..take("k", 1)
     };
     assert!(matches!(
-        ledger.ask(&changed, false, at(5 * MS), || 0),
+        ledger.ask(&changed, manner(5 * MS), || Some(0)),
         Asked::Sends(_)
     ));
     assert_eq!(ledger.unused().len(), 1);
@@ -169,6 +169,58 @@ fn a_flood_of_keys_ends_leases_and_gives_them_back_but_no_take_under_way() {
     assert!(matches!(ask(&ledger, "third", 1, 8 * MS), Asked::Sends(_)));
 }
 
+#[test]
+fn a_flood_of_new_keys_takes_little_beside_each_key_and_then_no_more() {
+    let ledger = ledger(MAX_KEYS);
+    for key in 0..MAX_KEYS + 100_000 {
+        let flight = sent(ask(&ledger, &key.to_string(), 1, 0));
+        settle(&ledger, &flight, 1, MS);
+        if key % 50_000 == 0 {
+            ledger.unused();
+        }
+    }
+    let n_kept = |shard: &Mutex<Shard<u32>>| shard.lock().accounts().count();
+    let n_kept: usize = ledger.shards.iter().map(n_kept).sum();
+    assert!(n_kept <= MAX_KEYS);
+    assert!(n_kept * 100 >= MAX_KEYS * 98, "{n_kept} of {MAX_KEYS} kept");
+    let bytes = ledger.bytes();
+    assert!(bytes <= 103 * MAX_KEYS, "{bytes} bytes");
+}
+
+#[test]
+fn who_has_waited_for_too_long_is_asked_for_no_more() {
+    let ledger = ledger(8);
+    let first = sent(ask(&ledger, "k", 1, 0));
+    assert!(matches!(ask(&ledger, "k", 7, MS), Asked::Waits));
+    assert!(matches!(ask(&ledger, "k", 1, 15 * MS), Asked::Waits));
+    let next = settle(&ledger, &first, 1, 30 * MS).next.unwrap();
+    assert_eq!(next.take.hits, Hits::Ask(1));
+    assert!(settle(&ledger, &next, 1, 60 * MS).next.is_none());
+}
+
+#[test]
+fn a_limit_of_sixty_four_takes_no_lease_and_gives_back_what_is_left_at_once() {
+    let ledger = ledger(8);
+    let narrow = |hits, now| {
+        let take = Take {
+            limit: 64,
+            ..take("k", hits)
+        };
+        ledger.ask(&take, manner(now), || Some(0))
+    };
+    let mut flight = sent(narrow(1, 0));
+    for step in 1..5 {
+        assert!(matches!(narrow(3, step * MS), Asked::Waits));
+        assert!(matches!(narrow(1, step * MS), Asked::Waits));
+        flight = settle(&ledger, &flight, 4, step * MS).next.unwrap();
+        let terms = flight.take.terms();
+        assert_eq!((terms.extra, terms.life, terms.keeps), (0, 0, false));
+    }
+    settle(&ledger, &flight, 2, 9 * MS);
+    let unused: u64 = ledger.unused().iter().map(|it| it.hits).sum();
+    assert_eq!(unused, 3 + 1, "what the first take and the last left over");
+}
+
 /// Has the key `k` hold two leased hits from 2 ms on.
 fn lease(ledger: &Ledger<u32>, now: u64) {
     let first = sent(ask(ledger, "k", 1, now));
@@ -187,7 +239,16 @@ fn ledger(n_keys: usize) -> Ledger<u32> {
 }
 
 fn ask(ledger: &Ledger<u32>, key: &str, hits: u64, now: u64) -> Asked {
-    ledger.ask(&take(key, hits), false, at(now), || 0)
+    ledger.ask(&take(key, hits), manner(now), || Some(0))
+}
+
+fn manner(now: u64) -> Manner {
+    Manner {
+        now: at(now),
+        until: at(now + 20 * MS),
+        is_one_of_several: false,
+        may_lease: true,
+    }
 }
 
 #[track_caller]

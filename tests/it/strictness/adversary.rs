@@ -1,6 +1,8 @@
 //! Tries to get more admitted than a limit allows: replicas on one store, and time to play with.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -70,7 +72,7 @@ pub(crate) struct Used {
 
 /// Plays against a key of one limit on some replicas.
 pub(crate) struct Adversary {
-    replicas: Vec<Arc<Limiter>>,
+    replicas: Vec<(Arc<Limiter>, Leases)>,
     /// What carries their takes, where they take leases.
     _couriers: JoinSet<()>,
     store: Arc<dyn Store>,
@@ -87,25 +89,30 @@ impl Adversary {
     pub(crate) fn new(stores: &[Replica], key: &str, (limit, unit): (u32, Unit)) -> Self {
         let clock = Arc::new(VirtualClock::default());
         let mut couriers = JoinSet::new();
-        let mut replica = |(store, leases): &Replica| {
+        let mut replica = |(index, (store, leases)): (usize, &Replica)| {
             let metrics = Arc::new(Metrics::new());
             let store: Arc<dyn Store> = Arc::new(OnStoreClock {
                 store: Arc::clone(store),
                 clock: Arc::clone(&clock),
+                late: (*leases == Leases::Late).then(Mutex::default),
             });
             let store_metrics = metrics.store("test");
-            let clock = Arc::clone(&clock) as Arc<dyn Clock>;
+            let clock = Arc::new(OwnClock {
+                clock: Arc::clone(&clock),
+                off: [0, 5_000_000, -5_000_000][index % 3],
+            });
             let options = Options::default();
             let limiter = Limiter::new(store, clock, options, metrics, store_metrics);
-            if !leases {
-                return Arc::new(limiter);
-            }
-            let (limiter, courier) = limiter.leasing();
+            let (limiter, courier) = match leases {
+                Leases::Off => return (Arc::new(limiter), *leases),
+                Leases::Crowded => limiter.leasing_for(1),
+                Leases::Late | Leases::On => limiter.leasing(),
+            };
             couriers.spawn(courier.run(CancellationToken::new()));
-            Arc::new(limiter)
+            (Arc::new(limiter), *leases)
         };
         let mut adversary = Self {
-            replicas: stores.iter().map(&mut replica).collect(),
+            replicas: stores.iter().enumerate().map(&mut replica).collect(),
             _couriers: couriers,
             store: Arc::clone(&stores[0].0),
             clock: Arc::clone(&clock),
@@ -151,7 +158,10 @@ impl Adversary {
                 Move::Send(replica, count) => {
                     let hits = self.hits(count);
                     let is_report = matches!(hits, Hits::Report(_));
-                    let replica = &self.replicas[replica % self.replicas.len()];
+                    let (replica, leases) = &self.replicas[replica % self.replicas.len()];
+                    if *leases == Leases::Crowded {
+                        admits(replica, &format!("beside-{}", self.key), 1).await;
+                    }
                     let admitted = admits(replica, &self.key, count).await;
                     let limit = u64::from(self.limit);
                     if admitted && !ours.allows(hits, now, window, limit) {
@@ -179,7 +189,7 @@ impl Adversary {
     pub(crate) async fn storm(&self, n_requests: usize) -> usize {
         let mut requests = JoinSet::new();
         for index in 0..n_requests {
-            let replica = Arc::clone(&self.replicas[index % self.replicas.len()]);
+            let replica = Arc::clone(&self.replicas[index % self.replicas.len()].0);
             let key = self.key.clone();
             requests.spawn(async move { admits(&replica, &key, 1).await });
         }
@@ -189,7 +199,7 @@ impl Adversary {
 
     fn set_limit(&mut self, limit: u32) {
         self.limit = limit;
-        for replica in &self.replicas {
+        for (replica, _) in &self.replicas {
             replica.replace_rules(RuleSet::new(vec![Domain {
                 name: DOMAIN.to_owned(),
                 descriptors: vec![Descriptor {
@@ -227,8 +237,19 @@ async fn admits(replica: &Limiter, key: &str, hits: u64) -> bool {
     !verdict.unwrap().over_limit
 }
 
-/// A store with whether its replica takes leases.
-pub(crate) type Replica = (Arc<dyn Store>, bool);
+/// A store with how its replica takes leases.
+pub(crate) type Replica = (Arc<dyn Store>, Leases);
+
+/// How a replica takes leases.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Leases {
+    /// With room for one key only, which another takes now and then.
+    Crowded,
+    /// What it gives back arrives only when it has asked the store some more times.
+    Late,
+    Off,
+    On,
+}
 
 /// True time, which moves when the adversary says so, and how far the store's clock is behind.
 #[derive(Debug, Default)]
@@ -254,9 +275,17 @@ impl VirtualClock {
     }
 }
 
-impl Clock for VirtualClock {
+/// The clock of a replica, which is off by so many microseconds.
+#[derive(Debug)]
+struct OwnClock {
+    clock: Arc<VirtualClock>,
+    off: i64,
+}
+
+impl Clock for OwnClock {
     fn now(&self) -> Now {
-        at(self.passed.load(Ordering::Relaxed))
+        let passed = self.clock.passed.load(Ordering::Relaxed);
+        at(passed.wrapping_add_signed(self.off))
     }
 }
 
@@ -274,6 +303,8 @@ fn at(passed: u64) -> Now {
 struct OnStoreClock {
     store: Arc<dyn Store>,
     clock: Arc<VirtualClock>,
+    /// What is given back, where that arrives late.
+    late: Option<Mutex<VecDeque<Vec<GiveBack>>>>,
 }
 
 impl Store for OnStoreClock {
@@ -283,7 +314,20 @@ impl Store for OnStoreClock {
         takes: &'a [Take],
         _: Now,
     ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
-        self.store.take(unused, takes, self.clock.of_store())
+        let now = self.clock.of_store();
+        let Some(late) = &self.late else {
+            return self.store.take(unused, takes, now);
+        };
+        let arrived = {
+            let mut late = late.lock().unwrap();
+            late.push_back(unused.to_vec());
+            let is_due = late.len() > LATE;
+            is_due.then(|| late.pop_front()).flatten()
+        };
+        Box::pin(async move {
+            let arrived = arrived.unwrap_or_default();
+            self.store.take(&arrived, takes, now).await
+        })
     }
 
     fn reset<'a>(
@@ -295,6 +339,9 @@ impl Store for OnStoreClock {
         self.store.reset(key, window, self.clock.of_store())
     }
 }
+
+/// How many calls come between when hits are given back and when they arrive.
+const LATE: usize = 5;
 
 const DOMAIN: &str = "strictness";
 

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 use std::time::Instant;
 
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::Code;
 use tempfile::NamedTempFile;
 use tokio::task::JoinSet;
 
@@ -31,7 +32,7 @@ async fn two_hundred_at_once_on_a_new_key_get_no_more_than_the_limit_from_three_
 #[tokio::test]
 async fn no_second_of_real_time_holds_more_than_the_limit_on_memory() {
     let rules = rules();
-    hammer(&[Replica::start(&rules, "memory").await]).await;
+    hammer(&[Replica::start(&rules, "memory").await], EXACT).await;
 }
 
 #[tokio::test]
@@ -40,7 +41,18 @@ async fn no_second_of_real_time_holds_more_than_the_limit_on_three_replicas() {
         return;
     };
     let rules = rules();
-    hammer(&Replica::three(&rules, &redis).await).await;
+    hammer(&Replica::three(&rules, &redis).await, EXACT).await;
+}
+
+#[tokio::test]
+async fn no_second_of_real_time_holds_more_than_a_limit_that_is_leased() {
+    let Some(redis) = Redis::start() else {
+        return;
+    };
+    let rules = rules();
+    let replicas = Replica::three(&rules, &redis).await;
+    hammer(&replicas[..1], LEASED).await;
+    hammer(&replicas, LEASED).await;
 }
 
 #[tokio::test]
@@ -52,11 +64,11 @@ async fn a_fixed_window_is_caught_in_real_time() {
     // unless the first came just as it began.
     for attempt in 0..20 {
         let admissions = admissions(&clients, ("fixed", attempt), WINDOW * 2).await;
-        if most_in_a_window(&admissions) > LIMIT {
+        if most_in_a_window(&admissions) > EXACT.1 {
             return;
         }
     }
-    panic!("not once did a fixed window admit more than {LIMIT} within a second");
+    panic!("not once did a fixed window admit more than {EXACT:?} within a second");
 }
 
 /// 200 requests at once for a limit of 10 an hour, on a key that nobody has used.
@@ -73,18 +85,19 @@ async fn storm(replicas: &[Replica]) {
 }
 
 /// Several clients a replica, each asking as fast as it is answered.
-async fn hammer(replicas: &[Replica]) {
+async fn hammer(replicas: &[Replica], (key, limit): (&'static str, usize)) {
     let clients: Vec<Rls> = (0..2)
         .flat_map(|_| replicas.iter().map(|replica| replica.rls.clone()))
         .collect();
-    let admissions = admissions(&clients, ("sliding", 0), WINDOW * 3).await;
+    let value = u32::try_from(replicas.len()).unwrap();
+    let admissions = admissions(&clients, (key, value), WINDOW * 3).await;
     let most = most_in_a_window(&admissions);
-    assert!(most <= LIMIT, "{most} in a second");
-    assert!(admissions.len() > LIMIT, "the window never slid");
+    assert!(most <= limit, "{most} in a second");
+    assert!(admissions.len() > limit, "the window never slid");
 }
 
-/// When admitted requests were sent, and when their answers came.
-async fn admissions(
+/// When admitted requests were sent, and when their answers came. What fails is not admitted.
+pub(super) async fn admissions(
     clients: &[Rls],
     (key, value): (&'static str, u32),
     time: Duration,
@@ -98,8 +111,13 @@ async fn admissions(
             let mut admissions = Vec::new();
             while now() < end {
                 let sent = now();
-                if rls.admits(message.clone()).await {
-                    admissions.push((sent, now()));
+                match rls.ask(message.clone()).await {
+                    Ok(answer) if answer.overall_code() == Code::Ok => {
+                        admissions.push((sent, now()));
+                    }
+                    Ok(_) => {}
+                    // Nobody may be there for a while.
+                    Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
                 }
             }
             admissions
@@ -110,7 +128,7 @@ async fn admissions(
 
 /// The most hits that certainly lie in one window: counted after the first of them was sent, and
 /// answered before a window had passed since.
-fn most_in_a_window(admissions: &[(Instant, Instant)]) -> usize {
+pub(super) fn most_in_a_window(admissions: &[(Instant, Instant)]) -> usize {
     let since = |first: Instant| {
         let is_in = |(sent, answered): &&(Instant, Instant)| {
             *sent >= first && answered.duration_since(first) < WINDOW
@@ -122,9 +140,9 @@ fn most_in_a_window(admissions: &[(Instant, Instant)]) -> usize {
 }
 
 /// A replica with a client.
-struct Replica {
-    rls: Rls,
-    _service: Service,
+pub(super) struct Replica {
+    pub(super) rls: Rls,
+    pub(super) service: Service,
 }
 
 impl Replica {
@@ -136,33 +154,41 @@ impl Replica {
         replicas
     }
 
-    async fn start(rules: &NamedTempFile, store: &str) -> Self {
+    /// One that admits nothing without the store.
+    pub(super) async fn start(rules: &NamedTempFile, store: &str) -> Self {
         let path = rules.path().to_str().unwrap();
-        let service = Service::start(&["--rules", path, "--store", store]);
+        let choice = ["--on-store-failure", "error"];
+        let service = Service::start(&[&["--rules", path, "--store", store], &choice[..]].concat());
         service.serves().await;
         Self {
             rls: service.rls().await,
-            _service: service,
+            service,
         }
     }
 }
 
-fn rules() -> NamedTempFile {
+pub(super) fn rules() -> NamedTempFile {
     let mut file = NamedTempFile::with_suffix(".yaml").unwrap();
+    let ((_, exact), (_, leased)) = (EXACT, LEASED);
     let rules = format!(
         "domain: strictness
 descriptors:
   - key: hourly
     rate_limit: {{unit: hour, requests_per_unit: 10}}
   - key: sliding
-    rate_limit: {{unit: second, requests_per_unit: {LIMIT}}}
+    rate_limit: {{unit: second, requests_per_unit: {exact}}}
+  - key: leased
+    rate_limit: {{unit: second, requests_per_unit: {leased}}}
   - key: fixed
-    rate_limit: {{unit: second, requests_per_unit: {LIMIT}, algorithm: fixed_window}}
+    rate_limit: {{unit: second, requests_per_unit: {exact}, algorithm: fixed_window}}
 "
     );
     file.write_all(rules.as_bytes()).unwrap();
     file
 }
 
-const LIMIT: usize = 40;
-const WINDOW: Duration = Duration::from_secs(1);
+/// A key with its limit, which is too low for leases.
+const EXACT: (&str, usize) = ("sliding", 40);
+/// One that is leased, for 15 ms at a time.
+pub(super) const LEASED: (&str, usize) = ("leased", 150);
+pub(super) const WINDOW: Duration = Duration::from_secs(1);

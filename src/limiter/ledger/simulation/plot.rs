@@ -103,4 +103,6 @@ pub(super) const DRAINS: u32 = 1 << 8;
 pub(super) const NO_LEASES_AT_ONE: u32 = 1 << 9;
 pub(super) const REPORTS: u32 = 1 << 10;
 pub(super) const GAPS: u32 = 1 << 11;
-const BITS: u32 = 12;
+pub(super) const KILLS: u32 = 1 << 12;
+pub(super) const RESETS: u32 = 1 << 13;
+const BITS: u32 = 14;

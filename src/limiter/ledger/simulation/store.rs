@@ -65,6 +65,15 @@ impl LogStore {
         take.map(|take| self.take(take, now))
     }
 
+    /// Has a key begin anew.
+    pub(super) fn reset(&mut self, key: &[u8], now: Timestamp) {
+        self.n_logs += 1;
+        let id = LogId(self.n_logs);
+        if let Some((log, _)) = self.logs.get_mut(key) {
+            log.reset(now, id);
+        }
+    }
+
     fn give_back(&mut self, unused: &GiveBack, now: Timestamp) {
         let Some((log, _)) = self.logs.get_mut(&unused.key) else {
             return;

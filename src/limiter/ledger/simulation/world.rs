@@ -1,4 +1,7 @@
-//! Who asks when, and what becomes of messages.
+//! Three replicas and a store in virtual time, and what happens to them.
+
+mod mishaps;
+mod traffic;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,32 +17,22 @@ use crate::limiter::ledger::Ledger;
 use crate::limiter::ledger::flight::Flight;
 use crate::limiter::ledger::flight::Grant;
 use crate::limiter::ledger::flight::Reply;
-use crate::limiter::ledger::simulation::plot::COSTS;
-use crate::limiter::ledger::simulation::plot::DRAINS;
-use crate::limiter::ledger::simulation::plot::GAPS;
-use crate::limiter::ledger::simulation::plot::LIMITS_CHANGE;
+use crate::limiter::ledger::queue::Manner;
 use crate::limiter::ledger::simulation::plot::LITTLE_ROOM;
 use crate::limiter::ledger::simulation::plot::LOST;
 use crate::limiter::ledger::simulation::plot::NO_LEASES_AT_ONE;
-use crate::limiter::ledger::simulation::plot::PAUSES;
 use crate::limiter::ledger::simulation::plot::Plot;
-use crate::limiter::ledger::simulation::plot::REPORTS;
-use crate::limiter::ledger::simulation::plot::STEPS_BACK;
-use crate::limiter::ledger::simulation::plot::TWO_KEYS;
-use crate::limiter::ledger::simulation::plot::VERY_LATE;
 use crate::limiter::ledger::simulation::record::Breach;
 use crate::limiter::ledger::simulation::record::Use;
-use crate::limiter::ledger::simulation::record::breach;
 use crate::limiter::ledger::simulation::store::LogStore;
 use crate::limiter::ledger::simulation::store::Mutant;
+use crate::metrics::LedgerMetrics;
 use crate::metrics::Metrics;
-use crate::rule::limit::Algorithm;
 use crate::rule::limit::Unit;
 use crate::rule::limit::Window;
 use crate::store::Answer;
 use crate::store::GiveBack;
 use crate::store::Take;
-use crate::store::Veto;
 
 /// Three replicas, a store, and what is on its way between them.
 pub(super) struct World {
@@ -53,7 +46,11 @@ pub(super) struct World {
     requests: Vec<Request>,
     events: BinaryHeap<Reverse<(u64, u64)>>,
     planned: Vec<Option<Event>>,
+    metrics: LedgerMetrics,
     uses: Vec<Vec<Use>>,
+    /// One that was seen already, and when the first key was reset last.
+    breach: Option<Breach>,
+    begun_anew: u64,
     window: Window,
     limit: u32,
     /// How many requests come before the next gap, and whether at once.
@@ -68,6 +65,8 @@ struct Replica {
     offset: u64,
     paused_until: u64,
     leases: bool,
+    /// How often it was killed: what was on its way to one before it does not arrive.
+    n_deaths: u32,
 }
 
 /// A request for hits on some keys, and what has come of it.
@@ -80,10 +79,13 @@ struct Request {
     admitted: bool,
 }
 
+/// A replica, and how often it had died when it sent something.
+type Sender = (usize, u32);
+
 enum Event {
     Arrives(usize),
-    Executes(usize, Flight),
-    Returns(usize, Flight, Option<Answer>),
+    Executes(Sender, Flight),
+    Returns(Sender, Flight, Option<Answer>),
     /// A take that the ledger has no part in.
     ExecutesAlone(usize, usize),
     ReturnsAlone(usize, usize, Option<Answer>),
@@ -93,60 +95,17 @@ enum Event {
 }
 
 impl World {
-    /// Plays a schedule to its end.
-    pub(super) fn play(plot: &Plot) -> Option<Breach> {
-        let mut world = Self::new(*plot);
-        let mut at = 0;
-        for _ in 0..plot.n_requests {
-            at += world.gap();
-            let request = world.request(at);
-            world.requests.push(request);
-            world.plan(at, Event::Arrives(world.requests.len() - 1));
-        }
-        // Nothing is asked for later, and nobody waits for longer.
-        world.run(at + 8 * world.life());
-        let window = world.window.micros();
-        world.uses.iter_mut().find_map(|uses| breach(uses, window))
-    }
-
-    /// How many hits each of three replicas admits that are asked for more than passes, for so many
-    /// windows; the store answers within half a millisecond.
-    pub(super) fn saturate(limit: u32, window: u32, n_windows: u64) -> Vec<u64> {
-        let mut world = Self::new(Plot::smooth(1));
-        world.window = Window::of(Unit::Second, NonZeroU32::new(window).unwrap()).unwrap();
-        world.limit = limit;
-        let end = n_windows * world.window.micros();
-        let (mut at, n_requests) = (0, 3 * u64::from(limit) * n_windows);
-        while at < end {
-            at += world.rng.u64(1..=2 * end / n_requests);
-            let take = world.take(0, 1);
-            let replica = world.rng.usize(..3);
-            world.requests.push(Request::new(replica, at, vec![take]));
-            world.plan(at, Event::Arrives(world.requests.len() - 1));
-        }
-        world.run(end);
-        assert_eq!(breach(&mut world.uses[0], world.window.micros()), None);
-        let passed = |replica| {
-            let admitted = world.requests.iter().filter(|it| it.admitted);
-            admitted.filter(|it| it.replica == replica).count() as u64
-        };
-        (0..3).map(passed).collect()
-    }
-
     fn new(plot: Plot) -> Self {
         let mut rng = Rng::with_seed(plot.seed);
         let seconds = [1, 3, 64][rng.usize(..3)];
         let metrics = Metrics::new().ledger();
         let replicas = (0..3).map(|index| Replica {
-            ledger: Ledger::new(
-                if plot.may(LITTLE_ROOM) { 1 } else { 4 },
-                SeedableRandomState::fixed(),
-                metrics.clone(),
-            ),
+            ledger: ledger(&plot, &metrics),
             drift: rng.i64(-900..=900),
             offset: rng.u64(..10_000_000_000),
             paused_until: 0,
             leases: index > 0 || !plot.may(NO_LEASES_AT_ONE),
+            n_deaths: 0,
         });
         let mut world = Self {
             replicas: replicas.collect(),
@@ -157,7 +116,10 @@ impl World {
             requests: Vec::new(),
             events: BinaryHeap::new(),
             planned: Vec::new(),
+            metrics,
             uses: vec![Vec::new(); KEYS],
+            breach: None,
+            begun_anew: 0,
             window: Window::of(Unit::Second, NonZeroU32::new(seconds).unwrap()).unwrap(),
             // Below 65 there are no leases, and far above it takes long to use them up.
             limit: match rng.u32(..5) {
@@ -173,72 +135,6 @@ impl World {
             world.plan(0, Event::Tick(replica));
         }
         world
-    }
-
-    /// How long until the next request: so that leases pay, and now and then much longer. With gaps,
-    /// some come one after the other, and just when those are forgotten as many as may come at once;
-    /// then there is silence until these are forgotten.
-    fn gap(&mut self) -> u64 {
-        let (life, window) = (self.life(), self.window.micros());
-        if let Some(left) = self.until_gap.checked_sub(1) {
-            self.until_gap = left;
-            let longest = match self.rng.u32(..100) {
-                _ if self.is_rush => life / 4_000,
-                0..4 => 6 * life,
-                4..40 => life / 4,
-                _ => life / 50,
-            };
-            return self.rng.u64(..longest);
-        }
-        self.is_rush = self.plot.may(GAPS) && !self.is_rush;
-        self.until_gap = match self.is_rush {
-            true => self.limit,
-            false => self.rng.u32(3..40),
-        };
-        match self.plot.may(GAPS) {
-            true if self.is_rush => window - self.rng.u64(..2 * life),
-            true => window + self.rng.u64(..2 * life),
-            false => self.rng.u64(..6 * life),
-        }
-    }
-
-    fn life(&self) -> u64 {
-        self.window.micros().div_ceil(64).min(1_000_000)
-    }
-
-    fn request(&mut self, at: u64) -> Request {
-        let replica = self.rng.usize(..3);
-        let cost = match self.rng.u32(..10) {
-            0 if self.plot.may(COSTS) => 0,
-            1..4 if self.plot.may(COSTS) => self.rng.u64(1..=1 + u64::from(self.limit) / 3),
-            _ => 1,
-        };
-        if self.plot.may(REPORTS) && self.rng.u32(..10) == 0 {
-            let mut take = self.take(REPORTED, cost);
-            if self.rng.bool() {
-                take.hits = Hits::Report(self.rng.u64(1..20));
-            }
-            return Request::new(replica, at, vec![take]);
-        }
-        let mut takes = vec![self.take(self.rng.clone().usize(..2), cost)];
-        if self.plot.may(TWO_KEYS) && self.rng.bool() {
-            takes = vec![self.take(0, cost), self.take(1, cost)];
-        }
-        Request::new(replica, at, takes)
-    }
-
-    fn take(&self, key: usize, hits: u64) -> Take {
-        Take {
-            key: vec![u8::try_from(key).unwrap()],
-            algorithm: Algorithm::SlidingWindow,
-            // The second key is half as wide, so that it refuses what the first grants.
-            limit: self.limit / (1 + u32::from(key == 1)),
-            burst: 0,
-            window: self.window,
-            hits: Hits::Ask(hits),
-            terms: None,
-            veto: Veto::Alone,
-        }
     }
 
     fn plan(&mut self, at: u64, event: Event) {
@@ -273,12 +169,26 @@ impl World {
         }
         match event {
             Event::Arrives(request) => self.arrive(request),
-            Event::Executes(replica, flight) => {
+            Event::Executes(sender, flight) => {
                 let clock = self.store_clock();
-                let answer = self.store.call(&flight.unused, Some(&flight.take), clock);
-                self.send(Event::Returns(replica, flight, answer));
+                let mut answer = self.store.call(&flight.unused, Some(&flight.take), clock);
+                if self.plot.may(LOST) && self.rng.u32(..10) == 0 {
+                    // It is given up before its answer comes, and what that grants goes back.
+                    let late = answer.take().filter(|it| it.granted > 0);
+                    let late = late.map(|late| GiveBack {
+                        key: flight.take.key.clone(),
+                        window: flight.take.window,
+                        hits: late.granted,
+                        booked: late.booked,
+                    });
+                    self.send(Event::GivesBack(late.into_iter().collect()));
+                }
+                self.send(Event::Returns(sender, flight, answer));
             }
-            Event::Returns(replica, mut flight, answer) => {
+            Event::Returns((replica, n_deaths), mut flight, answer) => {
+                if self.replicas[replica].n_deaths != n_deaths {
+                    return;
+                }
                 let now = self.local(replica);
                 if self.plot.mutant == Some(Mutant::ValidFromReply) {
                     flight.sent = now;
@@ -288,7 +198,7 @@ impl World {
                     self.reply(request, index, reply);
                 }
                 if let Some(flight) = settled.next {
-                    self.send(Event::Executes(replica, flight));
+                    self.send(self.executes(replica, flight));
                 }
             }
             Event::ExecutesAlone(request, index) => {
@@ -318,55 +228,8 @@ impl World {
         }
     }
 
-    /// Now and then something happens that should not.
-    fn go_wrong(&mut self) {
-        let odds = self.rng.u32(..3_000);
-        let life = self.life();
-        let replica = self.rng.usize(..3);
-        match odds {
-            0..6 if self.plot.may(PAUSES) => {
-                self.replicas[replica].paused_until = self.now + self.rng.u64(..3 * life);
-            }
-            6..10 if self.plot.may(DRAINS) => self.replicas[replica].ledger.drain(),
-            10..14 if self.plot.may(STEPS_BACK) => {
-                let micros = [life, 1_000_000, 100_000_000][self.rng.usize(..3)];
-                self.stepped_back += self.rng.u64(..micros);
-            }
-            14..18 if self.plot.may(LIMITS_CHANGE) => {
-                self.limit = self.rng.u32(1..2 * self.limit + 2);
-                let limit = self.limit;
-                for request in self.requests.iter_mut().filter(|it| it.begin > self.now) {
-                    for take in &mut request.takes {
-                        take.limit = limit / (1 + u32::from(take.key == [1]));
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Sends a message, which takes its time and may get lost. Who waits for the answer to a lost
-    /// one learns of that at some time.
-    fn send(&mut self, event: Event) {
-        let life = self.life();
-        let late = self.plot.may(VERY_LATE) && self.rng.u32(..5) == 0;
-        let delay = match (late, &event) {
-            (true, Event::GivesBack(_)) => self.rng.u64(..self.window.micros() * 3 / 2),
-            (true, _) => self.rng.u64(..3 * life),
-            (false, _) => self.rng.u64(100..500),
-        };
-        let is_lost = self.plot.may(LOST) && self.rng.u32(..30) == 0;
-        let event = match event {
-            event if !is_lost => event,
-            Event::Executes(replica, flight) | Event::Returns(replica, flight, _) => {
-                Event::Returns(replica, flight, None)
-            }
-            Event::ExecutesAlone(request, index) | Event::ReturnsAlone(request, index, _) => {
-                Event::ReturnsAlone(request, index, None)
-            }
-            _ => return,
-        };
-        self.plan(self.now + delay, event);
+    fn executes(&self, replica: usize, flight: Flight) -> Event {
+        Event::Executes((replica, self.replicas[replica].n_deaths), flight)
     }
 
     fn arrive(&mut self, request: usize) {
@@ -376,8 +239,8 @@ impl World {
         let (takes, now) = (takes.clone(), self.local(replica));
         self.plan(self.now + 4 * self.life(), Event::TimesOut(request));
         let ledger = &self.replicas[replica].ledger;
-        let is_kept = |take: &Take| usize::from(take.key[0]) != REPORTED;
-        let by_ledger = self.replicas[replica].leases && takes.iter().all(is_kept);
+        let is_ask = |take: &Take| matches!(take.hits, Hits::Ask(_));
+        let by_ledger = self.replicas[replica].leases && takes.iter().all(is_ask);
         if by_ledger && takes.iter().any(|take| !ledger.look(take, now).fits) {
             self.end(request, false);
             return;
@@ -388,9 +251,16 @@ impl World {
                 continue;
             }
             let ledger = &self.replicas[replica].ledger;
-            match ledger.ask(take, takes.len() > 1, now, || (request, index)) {
+            let manner = Manner {
+                now,
+                until: now.plus(4 * self.life()),
+                is_one_of_several: takes.len() > 1,
+                may_lease: usize::from(take.key[0]) != REPORTED,
+            };
+            match ledger.ask(take, manner, || Some((request, index))) {
                 Asked::Answered(reply) => self.reply(request, index, reply),
-                Asked::Sends(flight) => self.send(Event::Executes(replica, flight)),
+                Asked::Crowded => unreachable!("anybody may wait here"),
+                Asked::Sends(flight) => self.send(self.executes(replica, flight)),
                 Asked::Unkept => self.send(Event::ExecutesAlone(request, index)),
                 Asked::Waits => {}
             }
@@ -457,7 +327,10 @@ impl World {
             hits,
             limit,
         };
-        self.uses[usize::from(takes[index].key[0])].push(used);
+        let key = usize::from(takes[index].key[0]);
+        if key > 0 || begin >= self.begun_anew {
+            self.uses[key].push(used);
+        }
     }
 
     fn put_back(&mut self, request: usize, index: usize, reply: Reply) {
@@ -505,10 +378,15 @@ impl Event {
             Self::Arrives(request) | Self::ReturnsAlone(request, ..) | Self::TimesOut(request) => {
                 Some(requests[*request].replica)
             }
-            Self::Returns(replica, ..) | Self::Tick(replica) => Some(*replica),
+            Self::Returns((replica, _), ..) | Self::Tick(replica) => Some(*replica),
             Self::Executes(..) | Self::ExecutesAlone(..) | Self::GivesBack(_) => None,
         }
     }
+}
+
+fn ledger(plot: &Plot, metrics: &LedgerMetrics) -> Ledger<(usize, usize)> {
+    let n_keys = if plot.may(LITTLE_ROOM) { 1 } else { 4 };
+    Ledger::new(n_keys, SeedableRandomState::fixed(), metrics.clone())
 }
 
 /// Keys that leases are taken on, and one more that has reports.
