@@ -76,23 +76,24 @@ impl<'a> Held<'a> {
         let mut now = self.asking.now.steady;
         // What was refused last time is asked first: if it is again, nothing else is taken.
         let first: Vec<usize> = self.indices(was_refused);
+        let mut may_pass = true;
         if !first.is_empty() {
             for index in first {
                 self.ask(index, now)?;
             }
             self.answered().await?;
             now = leases.clock.now().steady;
+            may_pass = admits(self.takes, &self.decisions(now));
         }
-        let mut decisions = self.decisions(now);
-        if admits(self.takes, &decisions) {
+        if may_pass {
             for index in 0..self.takes.len() {
                 if matches!(self.asks[index], Pending::Unasked) {
                     self.ask(index, now)?;
                 }
             }
             self.answered().await?;
-            decisions = self.decisions(now);
         }
+        let mut decisions = self.decisions(now);
         if admits(self.takes, &decisions) {
             self.asks.clear();
         } else {
