@@ -38,7 +38,6 @@ mod tidy;
 mod tls;
 mod topology;
 mod tracing;
-mod unusable;
 mod validate;
 mod variables;
 mod vectors;

@@ -322,14 +322,6 @@ impl Kept {
             .map(|it| Arc::clone(&self.nodes[*it].0))
             .collect();
         let slots = found.slots(&masters);
-        let uncovered = slots.iter().flatten().filter(|it| **it == NOBODY).count();
-        if uncovered > 0 {
-            warn!(
-                uncovered,
-                of = N_SLOTS,
-                "slots of the cluster have no node: for keys there every rule's choice holds"
-            );
-        }
         keeper.link.map.store(Arc::new(Map { nodes, slots }));
         keeper.link.refresh();
         self.found = found.clone();

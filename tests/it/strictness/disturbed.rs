@@ -148,7 +148,7 @@ impl World {
         let hammering = admissions(&clients, (key, 0), WINDOW * 3);
         let going_wrong = async {
             go_wrong(self).await;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         let admitted = tokio::select! {
             admitted = hammering => admitted,

@@ -177,6 +177,8 @@ impl World {
                     let late = answer.take().filter(|it| it.granted > 0);
                     let late = late.map(|late| GiveBack {
                         key: flight.take.key.clone(),
+                        limit: flight.take.limit,
+                        burst: flight.take.burst,
                         window: flight.take.window,
                         hits: late.granted,
                         booked: late.booked,
