@@ -4,8 +4,8 @@ use envoy_types::pb::envoy::config::core::v3::HeaderValue;
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitRequest;
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
 
-use crate::limiter::Status;
-use crate::limiter::Verdict;
+use crate::limiter::verdict::Status;
+use crate::limiter::verdict::Verdict;
 use crate::server::metadata;
 
 /// What answers carry beside the codes.

@@ -9,7 +9,7 @@ use envoy_types::pb::google::protobuf::Value;
 use envoy_types::pb::google::protobuf::value::Kind;
 use serde_json::Value as Json;
 
-use crate::limiter::Status;
+use crate::limiter::verdict::Status;
 use crate::rule::Metadata;
 
 /// The metadata of the answer to a request. `metadata` in it joins that of the descriptors that

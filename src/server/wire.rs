@@ -18,9 +18,9 @@ use envoy_types::pb::google::protobuf::Duration;
 use crate::limiter::Descriptor;
 use crate::limiter::Override;
 use crate::limiter::Request;
-use crate::limiter::Status;
 use crate::limiter::Undecided;
-use crate::limiter::Verdict;
+use crate::limiter::verdict::Status;
+use crate::limiter::verdict::Verdict;
 use crate::rule::limit::Unit;
 
 /// The request in a message; its texts stay where they are.

@@ -7,9 +7,9 @@ use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitRequest;
 use envoy_types::pb::google::protobuf::UInt64Value;
 
 use crate::limiter::Override;
-use crate::limiter::Status;
 use crate::limiter::Undecided;
-use crate::limiter::Verdict;
+use crate::limiter::verdict::Status;
+use crate::limiter::verdict::Verdict;
 use crate::rule::limit::Unit;
 use crate::server::wire;
 
