@@ -83,13 +83,19 @@ fn parent<'m, 'p>(manifest: &'m mut Value, place: &'p str) -> (&'m mut Value, &'
     (found.unwrap_or_else(|| panic!("nothing at {parent}")), name)
 }
 
-/// The accepted manifests by kind and name.
+/// The accepted manifests by kind and name; of kinds that the record lacks, those of the sample.
 fn accepted() -> HashMap<String, Value> {
-    let file = in_project("../shared/vectors/manifests/accepted.yaml");
-    let manifests = crd::documents(&fs::read_to_string(file).unwrap());
-    let named = manifests.into_iter().map(|it| {
-        let [kind, name] = [&it["kind"], &it["metadata"]["name"]].map(|it| it.as_str().unwrap());
-        (format!("{kind} {name}"), it)
-    });
-    named.collect()
+    let mut named = HashMap::new();
+    for file in [
+        "tests/golden/imprun-manifests.yaml",
+        "../shared/vectors/manifests/accepted.yaml",
+    ] {
+        let manifests = fs::read_to_string(in_project(file)).unwrap();
+        for manifest in crd::documents(&manifests) {
+            let of = |it: &Value| it.as_str().unwrap().to_owned();
+            let (kind, name) = (of(&manifest["kind"]), of(&manifest["metadata"]["name"]));
+            named.insert(format!("{kind} {name}"), manifest);
+        }
+    }
+    named
 }

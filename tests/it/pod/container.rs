@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -33,7 +34,7 @@ impl Container {
         let mut command = Command::new("sh");
         command
             .arg(in_project("tests/pod/start.sh"))
-            .arg(env!("CARGO_BIN_EXE_slidegate"))
+            .arg(program())
             .args([&root, &mounts])
             .args(ENVIRONMENT)
             .arg(format!("REDIS_URL={redis}"));
@@ -55,6 +56,18 @@ impl Container {
         });
         fs::read_to_string(of.unwrap().join(file)).unwrap()
     }
+}
+
+/// The program as it is released under `REQUIRE_RELEASE=1`, for which it has to be built; else as these
+/// tests have it.
+#[track_caller]
+fn program() -> PathBuf {
+    if std::env::var_os("REQUIRE_RELEASE").is_none_or(|value| value != "1") {
+        return env!("CARGO_BIN_EXE_slidegate").into();
+    }
+    let released = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("release/slidegate");
+    assert!(released.is_file(), "{} is not built", released.display());
+    released
 }
 
 /// What Envoy Gateway sets, whole, with metrics on, without TLS to Redis, which is its default, and with
