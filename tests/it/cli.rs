@@ -91,6 +91,18 @@ fn a_wrong_value_is_named_with_what_was_expected() {
             "`redis://***@host:x`: expected a port from 1 to 65535 behind the host",
         ),
         (
+            ["serve", "--per-second-store", "redis://me:secret"],
+            "as in redis://host:port/db, for '--per-second-store <STORE>'",
+        ),
+        (
+            ["serve", "--store", "redis://me:%secret@host"],
+            "`redis://***@host`: expected the user and the password in percent encoding",
+        ),
+        (
+            ["serve", "--store", "redis+sentinel://:secret@host"],
+            "`redis+sentinel://***@host`: expected the name of the master",
+        ),
+        (
             ["serve", "--algorithm", "leaky_bucket"],
             "[possible values: sliding_window, fixed_window]",
         ),
@@ -130,7 +142,14 @@ fn a_wrong_environment_variable_is_an_error_too() {
 #[test]
 fn help_does_not_show_a_password_from_the_environment() {
     let mut command = slidegate(&["serve", "--help"]);
-    command.env("SLIDEGATE_STORE", "redis://me:secret@host");
+    for (name, value) in [
+        ("SLIDEGATE_STORE", "redis://me:secret@host"),
+        ("SLIDEGATE_PER_SECOND_STORE", "redis://me:secret@host"),
+        ("SLIDEGATE_REDIS_SENTINEL_AUTH", "me:secret"),
+        ("SLIDEGATE_PER_SECOND_SENTINEL_AUTH", "me:secret"),
+    ] {
+        command.env(name, value);
+    }
     let mut process = Process::start(&mut command);
     assert_eq!(process.wait().code(), Some(0));
     assert!(process.line_with("secret").is_none());

@@ -122,6 +122,44 @@ async fn certificates_that_have_expired_are_named_and_new_ones_are_used_when_the
 }
 
 #[tokio::test]
+async fn a_certificate_of_our_own_that_has_expired_is_named() {
+    let authority = Authority::new();
+    let server = Secret::new(&authority, &authority.issue(&["localhost"]));
+    let client = Secret::new(&authority, &authority.issue_until(&["slidegate"], 2_000));
+    let Some(redis) = Redis::start_tls(&server) else {
+        return;
+    };
+    let url = format!("rediss://localhost:{}", redis.tls_port());
+    let files = ["ca.crt", "tls.crt", "tls.key"].map(|name| client.path(name));
+    let [ca, certificate, key] = &files;
+    let service = start(&[
+        "--store",
+        &url,
+        "--redis-ca",
+        ca,
+        "--redis-cert",
+        certificate,
+        "--redis-key",
+        key,
+    ]);
+    says(&service, &["localhost", "CertificateExpired"]);
+    counts_alone(&service).await;
+}
+
+#[tokio::test]
+async fn a_password_in_a_file_stands_nowhere_else() {
+    let Some(redis) = Redis::start_with(&["--requirepass", "right"]) else {
+        return;
+    };
+    let mut file = NamedTempFile::new().unwrap();
+    writeln!(file, "{SECRET}").unwrap();
+    let (url, path) = (redis.url(), file.path().to_str().unwrap());
+    let service = start(&["--store", &url, "--redis-password-file", path]);
+    says(&service, &["authentication failed"]);
+    shows_no_secret(&service);
+}
+
+#[tokio::test]
 async fn slots_without_a_node_are_named() {
     let arguments = [
         "--cluster-enabled",

@@ -151,7 +151,7 @@ fn schedules(limits: Limits, length: usize) -> BoxedStrategy<Vec<Turn>> {
                     least: least.min(count),
                     largest: least.max(count),
                     extra,
-                    life: 900_000,
+                    life: limits.life,
                     keeps,
                 }
             }),
@@ -172,18 +172,22 @@ struct Limits {
     usual: u32,
     rare: u32,
     burst: u32,
+    /// How far ahead of need hits are booked.
+    life: u64,
 }
 
 const MANY: Limits = Limits {
     usual: 70,
     rare: u32::MAX,
     burst: 50,
+    life: 900_000,
 };
 
 /// Not above the number of sub-buckets of a log. None has a burst now and then: hits booked without one
-/// drop the bucket, also where they go back.
+/// drop the bucket, also where they go back. None is booked ahead: what goes back then leaves its date.
 const FEW: Limits = Limits {
     usual: 16,
     rare: 64,
     burst: 0,
+    life: 0,
 };
