@@ -162,6 +162,7 @@ impl Pod {
                     rule-0-match-0_rule-0-match-0: unit=HOUR requests_per_unit=4, \
                     shadow_mode: false, quota_mode: false\n";
         assert!(lines.contains(line), "{lines}");
+        reaches_redis();
     }
 
     /// A real Envoy in front.
@@ -187,11 +188,7 @@ impl Pod {
         self.logged("no connection to redis");
         assert_eq!(Call::get("/healthcheck").send(pod_port(8080)).status, 200);
         self.redis.start_again();
-        eventually("Redis is found again", || {
-            let page = Call::get("/metrics").send(pod_port(19_001)).body;
-            page.contains("slidegate_store_connected{store=\"redis\"} 1")
-                .then_some(())
-        });
+        reaches_redis();
     }
 
     /// SIGTERM: unready at once, requests go on for the five seconds in which endpoints are
@@ -234,6 +231,16 @@ impl Pod {
         let line = self.container.process.line_with(text);
         assert!(line.is_some(), "{:?}", self.container.process.lines());
     }
+}
+
+/// Waits until Redis answers the pod.
+#[track_caller]
+fn reaches_redis() {
+    eventually("Redis answers", || {
+        let page = Call::get("/metrics").send(pod_port(19_001)).body;
+        page.contains("slidegate_store_connected{store=\"redis\"} 1")
+            .then_some(())
+    });
 }
 
 /// A port of the pod at its own address, which is not that of the loopback.
