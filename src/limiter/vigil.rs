@@ -52,10 +52,11 @@ impl Limiter {
         let is_none = probed.iter().all(Result::is_err);
         let mut failure = probed.into_iter().find_map(Result::err);
         if !is_none {
-            let booked = self.fallback.book(&*self.store, now).await;
-            failure = failure.or(booked.err());
             let (key, census) = (self.key_of_replicas(), self.fallback.census());
             census.attend(&*self.store, &key, now.steady).await;
+            // Last: what is admitted alone after it is booked with the next look only.
+            let booked = self.fallback.book(&*self.store, self.clock.now()).await;
+            failure = failure.or(booked.err());
         }
         match failure {
             None => self.circuit.close(now.steady, metrics),

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -28,6 +29,7 @@ use crate::rule::tree::RuleSet;
 use crate::store::Answer;
 use crate::store::BoxFuture;
 use crate::store::GiveBack;
+use crate::store::Presence;
 
 #[tokio::test(start_paused = true)]
 async fn each_rule_has_its_choice() {
@@ -91,6 +93,26 @@ async fn what_was_admitted_alone_is_booked_before_the_store_is_asked_again() {
         stop.cancel();
     };
     tokio::join!(watch, requests);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_admitted_while_replicas_are_counted_is_booked_before_the_store_is_asked_again() {
+    let world = World::new(OnStoreFailure::Local, LEARNED);
+    let stop = CancellationToken::new();
+    let watch = world.limiter.watch_store(stop.clone());
+    let requests = async {
+        let counting = world.store.census.lock().await;
+        world.store.counts_replicas.notified().await;
+        for remaining in [9, 8] {
+            assert_eq!(world.ask(&["local"]).await, Ok(vec![(true, remaining)]));
+        }
+        drop(counting);
+        let mut answers = world.limiter.answers();
+        answers.wait_for(|it| *it).await.unwrap();
+        assert_eq!(world.ask(&["local"]).await, Ok(vec![(true, 7)]));
+        stop.cancel();
+    };
+    tokio::join!(requests, watch);
 }
 
 #[tokio::test(start_paused = true)]
@@ -281,12 +303,19 @@ fn report(rule: &'static str, hits: u64) -> Descriptor<'static> {
     }
 }
 
+/// In place of a number of replicas: as many as the store tells.
+const LEARNED: u32 = 0;
+
 /// Counts in memory, unless it hangs.
 #[derive(Debug, Default)]
 struct Moody {
     counts: MemoryStore,
     hangs: AtomicBool,
     n_asked: AtomicU64,
+    /// Somebody asks how many replicas there are.
+    counts_replicas: Notify,
+    /// Whoever holds it has them wait for the answer.
+    census: tokio::sync::Mutex<()>,
 }
 
 impl Moody {
@@ -320,5 +349,18 @@ impl Store for Moody {
         now: Now,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         self.counts.reset(key, window, now)
+    }
+
+    fn attend<'a>(
+        &'a self,
+        _key: &'a [u8],
+        _replica: &'a str,
+        _presence: Presence,
+    ) -> BoxFuture<'a, Result<u32, StoreError>> {
+        Box::pin(async {
+            self.counts_replicas.notify_one();
+            drop(self.census.lock().await);
+            Ok(1)
+        })
     }
 }
