@@ -70,6 +70,8 @@ pub struct StoreMetrics {
     pub connected: Gauge,
     /// How often the store was found not to answer.
     pub circuit_opened: Counter,
+    /// Keys that the store evicted to make room.
+    pub evicted_keys: Counter,
     /// Since when the store answers or does not, in seconds since the Unix epoch.
     pub answers_since: Gauge,
 }
@@ -250,6 +252,7 @@ impl Metrics {
             errors: self.counter(STORE_ERRORS, &labels),
             connected: self.gauge(STORE_CONNECTED, &labels),
             circuit_opened: self.counter(STORE_OPENED, &labels),
+            evicted_keys: self.counter(STORE_EVICTED, &labels),
             answers_since: self.gauge(STORE_SINCE, &labels),
         }
     }
@@ -389,6 +392,7 @@ const RULE_VERDICTS: &str = "slidegate_rule_verdicts_total";
 const STORE_CONNECTED: &str = "slidegate_store_connected";
 const COST_UNCLEAR: &str = "slidegate_rule_cost_unclear_total";
 const STORE_ERRORS: &str = "slidegate_store_errors_total";
+const STORE_EVICTED: &str = "slidegate_store_evicted_keys_total";
 const STORE_OPENED: &str = "slidegate_store_outages_total";
 const STORE_SINCE: &str = "slidegate_store_since_timestamp_seconds";
 const STORE_SECONDS: &str = "slidegate_store_duration_seconds";
@@ -409,7 +413,7 @@ const RULE_COUNTERS: [(&str, &str); 2] = [
     ),
 ];
 
-const COUNTERS: [(&str, &str); 13] = [
+const COUNTERS: [(&str, &str); 14] = [
     (
         FALLBACKS,
         "Requests that were decided or failed while the store did not answer, by the choice that held.",
@@ -453,6 +457,10 @@ const COUNTERS: [(&str, &str); 13] = [
         "Requests that were answered with an error, by reason.",
     ),
     (STORE_ERRORS, "Commands to the store that failed."),
+    (
+        STORE_EVICTED,
+        "Keys that the store evicted to make room: hits forgotten, and more admitted than the limits.",
+    ),
 ];
 
 const GAUGES: [(&str, &str); 9] = [

@@ -6,6 +6,7 @@ mod batch;
 mod complaint;
 pub mod connect;
 mod discovery;
+mod eviction;
 mod node;
 mod post;
 mod queue;
@@ -16,6 +17,7 @@ mod topology;
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::Counter;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -241,6 +243,12 @@ pub struct Keeper {
 }
 
 impl Keeper {
+    /// The same, counting the keys that the servers evict.
+    pub fn counting_evictions(mut self, evicted: Counter) -> Self {
+        self.connections.evicted = evicted;
+        self
+    }
+
     /// Runs until the token stops it; servers that are away are waited for.
     pub async fn run(self, stop: CancellationToken) {
         tokio::select! {

@@ -15,6 +15,7 @@ mod deploy;
 mod dropin;
 mod envoy;
 mod explain;
+mod extremes;
 mod failure;
 mod fuzz;
 mod generate;

@@ -308,6 +308,35 @@ async fn a_redis_that_is_full_is_named_and_one_that_forgets_is_warned_of() {
 }
 
 #[tokio::test]
+async fn what_redis_evicts_is_counted_and_warned_of() {
+    let Some(redis) =
+        Redis::start_with(&["--maxmemory", "8mb", "--maxmemory-policy", "allkeys-lru"])
+    else {
+        return;
+    };
+    let service = counts_exactly(&[&redis.url()]).await;
+    let evicted = r#"slidegate_store_evicted_keys_total{store="redis"}"#;
+    assert_eq!(service.metric(evicted), 0.0);
+    let mut connection = redis.connection();
+    for n in 0..200 {
+        let mut set = redis::cmd("SET");
+        set.arg(n).arg("x".repeat(100_000));
+        set.exec(&mut connection).unwrap();
+    }
+    let line = service.wait_for_log("redis has evicted keys");
+    assert!(line.contains(&redis.address().to_string()), "{line}");
+    let stats: String = redis.command("INFO stats");
+    let counted = stats
+        .lines()
+        .find_map(|it| it.strip_prefix("evicted_keys:"));
+    let counted: f64 = counted.unwrap().parse().unwrap();
+    assert!(counted > 100.0, "{counted}");
+    eventually("all of them are counted", || {
+        (service.metric(evicted) == counted).then_some(())
+    });
+}
+
+#[tokio::test]
 async fn a_user_who_may_not_is_named() {
     let Some(redis) = Redis::start() else {
         return;

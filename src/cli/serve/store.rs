@@ -68,6 +68,7 @@ pub(super) fn link(
             tls: tls.clone(),
         };
         let (store, keeper) = RedisStore::over(servers, redis::Clock::Server);
+        let keeper = keeper.counting_evictions(metrics.store(REDIS).evicted_keys);
         keep(keeper, tasks, &metrics.runtimes(), let_go.clone())?;
         let store = store.with_expiry_jitter(settings.counting.expiry_jitter);
         Ok::<Arc<dyn Store>, TaskError>(Arc::new(store))
@@ -86,10 +87,7 @@ pub(super) fn link(
             Arc::new(SplitStore::new(own, others))
         }
     };
-    Ok(Link {
-        store,
-        kind: "redis",
-    })
+    Ok(Link { store, kind: REDIS })
 }
 
 /// Keeps a link to Redis on a thread of its own: answers are read there, and a scrape or a reload
@@ -162,3 +160,5 @@ pub(super) async fn watch(
 }
 
 const UNSHARED: &str = "--per-second-store: expected a Redis, found memory";
+/// What metrics call the store.
+const REDIS: &str = "redis";

@@ -26,6 +26,7 @@ use crate::store::redis::complaint::Complaints;
 use crate::store::redis::connect::Servers;
 use crate::store::redis::connect::Unconnected;
 use crate::store::redis::connect::ask;
+use crate::store::redis::eviction::Evictions;
 
 /// A server that counts.
 pub(super) struct Node {
@@ -108,6 +109,7 @@ impl Node {
         self: Arc<Self>,
         servers: Arc<Servers>,
         must_be_master: bool,
+        mut evictions: Evictions,
         changed: impl Fn(bool),
     ) {
         let mut backoff = FIRST_BACKOFF;
@@ -120,6 +122,7 @@ impl Node {
             let mut driver = JoinSet::new();
             let error = match self.connect(&servers, must_be_master, &mut driver).await {
                 Ok(mut connection) => {
+                    evictions.connected(&mut connection, &self.endpoint).await;
                     if !is_said_up {
                         info!(server = %self.endpoint, "redis connected");
                         is_said_up = true;
@@ -128,7 +131,9 @@ impl Node {
                     self.is_replica.store(false, Ordering::Relaxed);
                     self.connection.store(Some(Arc::new(connection.clone())));
                     changed(true);
-                    let error = self.watch(&mut connection, &mut driver).await;
+                    let error = self
+                        .watch(&mut connection, &mut driver, &mut evictions)
+                        .await;
                     self.connection.store(None);
                     changed(false);
                     complaints.goes_well_since(begin);
@@ -168,7 +173,6 @@ impl Node {
             }
         }
         ask(&mut connection, &::redis::cmd("PING")).await?;
-        warn_of_eviction(&mut connection, &self.endpoint).await;
         Ok(connection)
     }
 
@@ -177,6 +181,7 @@ impl Node {
         &self,
         connection: &mut MultiplexedConnection,
         driver: &mut JoinSet<()>,
+        evictions: &mut Evictions,
     ) -> Unconnected {
         loop {
             tokio::select! {
@@ -190,6 +195,7 @@ impl Node {
             if let Err(error) = ask(connection, &::redis::cmd("PING")).await {
                 return error;
             }
+            evictions.look(connection, &self.endpoint).await;
         }
     }
 }
@@ -199,34 +205,6 @@ impl Node {
 fn is_read_only(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
         || error.detail().is_some_and(|it| it.contains("READONLY "))
-}
-
-/// A server that drops keys when it is full forgets hits, and then more is admitted.
-async fn warn_of_eviction(connection: &mut MultiplexedConnection, endpoint: &Endpoint) {
-    let mut info = ::redis::cmd("INFO");
-    // A server that does not tell is not asked twice.
-    let Ok(Value::BulkString(text)) = ask(connection, info.arg("memory")).await else {
-        return;
-    };
-    let text = String::from_utf8_lossy(&text);
-    let field = |name: &str| {
-        let of_name = |line: &str| {
-            line.strip_prefix(name)?
-                .strip_prefix(':')
-                .map(str::to_owned)
-        };
-        text.lines().find_map(of_name).unwrap_or_default()
-    };
-    let (maxmemory, policy) = (field("maxmemory"), field("maxmemory_policy"));
-    if maxmemory != "0" && !policy.is_empty() && policy != "noeviction" {
-        warn!(
-            server = %endpoint,
-            maxmemory,
-            policy,
-            "redis forgets keys when it is full, and then more is admitted than the limits: \
-             set maxmemory-policy noeviction"
-        );
-    }
 }
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(25);

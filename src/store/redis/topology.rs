@@ -12,6 +12,7 @@ use ::redis::RedisError;
 use ::redis::ServerErrorKind;
 use ::redis::Value;
 use arc_swap::ArcSwap;
+use metrics::Counter;
 use tokio::sync::Notify;
 use tokio::sync::Semaphore;
 use tokio::sync::SemaphorePermit;
@@ -30,6 +31,7 @@ use crate::store::redis::complaint::Complaints;
 use crate::store::redis::connect::Servers;
 use crate::store::redis::discovery::Discovery;
 use crate::store::redis::discovery::Found;
+use crate::store::redis::eviction::Evictions;
 use crate::store::redis::node::Node;
 use crate::store::redis::node::Sent;
 use crate::store::redis::slots;
@@ -71,6 +73,7 @@ impl Link {
         let keeper = Keeper {
             servers: Arc::new(servers),
             link: Arc::clone(&link),
+            evicted: Counter::noop(),
         };
         (link, keeper)
     }
@@ -225,6 +228,8 @@ impl Hop {
 pub(super) struct Keeper {
     servers: Arc<Servers>,
     link: Arc<Link>,
+    /// Keys that servers evicted.
+    pub(super) evicted: Counter,
 }
 
 impl Keeper {
@@ -306,7 +311,9 @@ impl Kept {
                 }
             };
             let must_be_master = matches!(keeper.servers.layout().0, Layout::Sentinel(_));
-            let keep = Arc::clone(&node).keep(Arc::clone(&keeper.servers), must_be_master, changed);
+            let evictions = Evictions::new(keeper.evicted.clone());
+            let servers = Arc::clone(&keeper.servers);
+            let keep = Arc::clone(&node).keep(servers, must_be_master, evictions, changed);
             let handle = self.keepers.spawn(keep);
             self.nodes.insert((*endpoint).clone(), (node, handle));
         }
