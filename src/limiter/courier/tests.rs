@@ -234,7 +234,7 @@ impl Bench {
         let (store, clock) = (Arc::new(Planned::default()), Arc::new(OwnClock::default()));
         let metrics = Metrics::new();
         let (leases, courier) = Leases::new(
-            8,
+            N_KEYS,
             Arc::clone(&store) as Arc<dyn Store>,
             Arc::clone(&clock) as Arc<dyn Clock>,
             metrics.ledger(),
@@ -293,3 +293,5 @@ impl Bench {
 }
 
 const HOUR: Duration = Duration::from_secs(3_600);
+/// So many that no two keys have to share a place, whichever shards they fall in.
+const N_KEYS: usize = 1_024;
