@@ -3,6 +3,7 @@
 //! Handles are made once and kept, so that nothing is looked up by name per request. Label values
 //! come from a request only where a rule asks for it.
 
+mod name;
 pub mod reference;
 pub mod runtimes;
 mod series;
@@ -72,6 +73,8 @@ pub struct StoreMetrics {
     pub circuit_opened: Counter,
     /// Keys that the store evicted to make room.
     pub evicted_keys: Counter,
+    /// Logs of keys that lay ahead of the store's clock and were set back to it.
+    pub shifted_logs: Counter,
     /// Since when the store answers or does not, in seconds since the Unix epoch.
     pub answers_since: Gauge,
 }
@@ -174,18 +177,22 @@ impl Metrics {
     pub fn new() -> Self {
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(
-                Matcher::Full(STORE_SECONDS.to_owned()),
-                &STORE_SECONDS_BUCKETS,
+                Matcher::Full(name::STORE_SECONDS.to_owned()),
+                &name::STORE_SECONDS_BUCKETS,
             )
             .expect("the list of buckets is not empty")
             .build_recorder();
-        for (name, help) in COUNTERS {
+        for (name, help) in name::COUNTERS {
             recorder.describe_counter(name.into(), None, help.into());
         }
-        for (name, help) in GAUGES {
+        for (name, help) in name::GAUGES {
             recorder.describe_gauge(name.into(), None, help.into());
         }
-        recorder.describe_histogram(STORE_SECONDS.into(), None, STORE_SECONDS_HELP.into());
+        recorder.describe_histogram(
+            name::STORE_SECONDS.into(),
+            None,
+            name::STORE_SECONDS_HELP.into(),
+        );
         let metrics = Self {
             recorder,
             counters: Counters::default(),
@@ -193,7 +200,7 @@ impl Metrics {
             runtimes: Runtimes::default(),
         };
         let version = [("version", env!("CARGO_PKG_VERSION").to_owned())];
-        metrics.gauge(BUILD_INFO, &version).set(1.0);
+        metrics.gauge(name::BUILD_INFO, &version).set(1.0);
         metrics
     }
 
@@ -201,10 +208,11 @@ impl Metrics {
     pub fn render(&self) -> String {
         self.counters.sweep();
         let help = |name: &str| {
-            let mut all = RULE_COUNTERS.iter().chain(&reference::COUNTERS);
+            let mut all = name::RULE_COUNTERS.iter().chain(&reference::COUNTERS);
             all.find(|(it, _)| *it == name).map_or("", |(_, help)| help)
         };
-        self.gauge(TASKS, &[]).set(self.runtimes.tasks() as f64);
+        self.gauge(name::TASKS, &[])
+            .set(self.runtimes.tasks() as f64);
         let mut text = self.recorder.handle().render();
         text.push_str(&self.counters.render(help));
         text.push_str(&reference::render_seconds(&self.response_time));
@@ -236,11 +244,11 @@ impl Metrics {
             })
         };
         RuleMetrics {
-            within: counter(RULE_VERDICTS, Some("within")),
-            over_limit: counter(RULE_VERDICTS, Some("over_limit")),
-            shadow: counter(RULE_VERDICTS, Some("shadow")),
+            within: counter(name::RULE_VERDICTS, Some("within")),
+            over_limit: counter(name::RULE_VERDICTS, Some("over_limit")),
+            shadow: counter(name::RULE_VERDICTS, Some("shadow")),
             hits: HitMetrics::new(&self.counters, domain, rule),
-            cost_unclear: counter(COST_UNCLEAR, None),
+            cost_unclear: counter(name::COST_UNCLEAR, None),
         }
     }
 
@@ -248,19 +256,21 @@ impl Metrics {
     pub fn store(&self, kind: &'static str) -> StoreMetrics {
         let labels = [("store", kind.to_owned())];
         StoreMetrics {
-            latency: self.histogram(STORE_SECONDS, &labels),
-            errors: self.counter(STORE_ERRORS, &labels),
-            connected: self.gauge(STORE_CONNECTED, &labels),
-            circuit_opened: self.counter(STORE_OPENED, &labels),
-            evicted_keys: self.counter(STORE_EVICTED, &labels),
-            answers_since: self.gauge(STORE_SINCE, &labels),
+            latency: self.histogram(name::STORE_SECONDS, &labels),
+            errors: self.counter(name::STORE_ERRORS, &labels),
+            connected: self.gauge(name::STORE_CONNECTED, &labels),
+            circuit_opened: self.counter(name::STORE_OPENED, &labels),
+            evicted_keys: self.counter(name::STORE_EVICTED, &labels),
+            shifted_logs: self.counter(name::STORE_SHIFTED, &labels),
+            answers_since: self.gauge(name::STORE_SINCE, &labels),
         }
     }
 
     /// The handles of what is decided without the store.
     pub fn fallback(&self) -> FallbackMetrics {
-        let requests = |choice: &str| self.counter(FALLBACKS, &[("choice", choice.to_owned())]);
-        let hits = |fate: &str| self.counter(FALLBACK_HITS, &[("fate", fate.to_owned())]);
+        let requests =
+            |choice: &str| self.counter(name::FALLBACKS, &[("choice", choice.to_owned())]);
+        let hits = |fate: &str| self.counter(name::FALLBACK_HITS, &[("fate", fate.to_owned())]);
         FallbackMetrics {
             allow: requests("allow"),
             deny: requests("deny"),
@@ -268,39 +278,42 @@ impl Metrics {
             local: requests("local"),
             booked: hits("booked"),
             lost: hits("lost"),
-            replicas: self.gauge(REPLICAS, &[]),
+            replicas: self.gauge(name::REPLICAS, &[]),
         }
     }
 
     /// The handles of the ledger.
     pub fn ledger(&self) -> LedgerMetrics {
         let answers =
-            |verdict: &str| self.counter(LEDGER_ANSWERS, &[("verdict", verdict.to_owned())]);
+            |verdict: &str| self.counter(name::LEDGER_ANSWERS, &[("verdict", verdict.to_owned())]);
         LedgerMetrics {
             granted: answers("within"),
             refused: answers("over_limit"),
-            takes: self.counter(LEDGER_TAKES, &[]),
-            given_back: self.counter(LEDGER_GIVEN_BACK, &[]),
-            evictions: self.counter(LEDGER_EVICTIONS, &[]),
+            takes: self.counter(name::LEDGER_TAKES, &[]),
+            given_back: self.counter(name::LEDGER_GIVEN_BACK, &[]),
+            evictions: self.counter(name::LEDGER_EVICTIONS, &[]),
         }
     }
 
     /// The handles of the configuration.
     pub fn source(&self) -> SourceMetrics {
-        let loads = |result: &str| self.counter(CONFIG_LOADS, &[("result", result.to_owned())]);
+        let loads =
+            |result: &str| self.counter(name::CONFIG_LOADS, &[("result", result.to_owned())]);
         SourceMetrics {
             loaded: self.both(loads("loaded"), Whole::LoadSuccess),
             refused: self.both(loads("refused"), Whole::LoadError),
-            rules: self.gauge(CONFIG_RULES, &[]),
-            domains: self.gauge(CONFIG_DOMAINS, &[]),
-            last_load: self.gauge(CONFIG_LAST_LOAD, &[]),
+            rules: self.gauge(name::CONFIG_RULES, &[]),
+            domains: self.gauge(name::CONFIG_DOMAINS, &[]),
+            last_load: self.gauge(name::CONFIG_LAST_LOAD, &[]),
         }
     }
 
     /// The handles of the gRPC and JSON services.
     pub fn service(&self) -> ServiceMetrics {
-        let requests = |verdict: &str| self.counter(REQUESTS, &[("verdict", verdict.to_owned())]);
-        let errors = |reason: &str| self.counter(REQUEST_ERRORS, &[("reason", reason.to_owned())]);
+        let requests =
+            |verdict: &str| self.counter(name::REQUESTS, &[("verdict", verdict.to_owned())]);
+        let errors =
+            |reason: &str| self.counter(name::REQUEST_ERRORS, &[("reason", reason.to_owned())]);
         let service_error = |own| self.both(own, Whole::Error("service_error"));
         let redis_error = |own| self.both(own, Whole::Error("redis_error"));
         ServiceMetrics {
@@ -313,9 +326,9 @@ impl Metrics {
             no_rules: service_error(errors("no_rules")),
             store_failed: redis_error(errors("store_failed")),
             store_late: redis_error(errors("store_late")),
-            connections: self.gauge(CONNECTIONS, &[]),
-            connections_refused: self.counter(CONNECTIONS_REFUSED, &[]),
-            handshakes_failed: self.counter(HANDSHAKES_FAILED, &[]),
+            connections: self.gauge(name::CONNECTIONS, &[]),
+            connections_refused: self.counter(name::CONNECTIONS_REFUSED, &[]),
+            handshakes_failed: self.counter(name::HANDSHAKES_FAILED, &[]),
             runtimes: self.runtimes.clone(),
         }
     }
@@ -370,124 +383,3 @@ fn key(name: &'static str, labels: &[(&'static str, String)]) -> Key {
 
 /// What `metrics` asks for with each handle; the Prometheus recorder does not look at it.
 const ABOUT: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
-
-const BUILD_INFO: &str = "slidegate_build_info";
-const CONFIG_DOMAINS: &str = "slidegate_config_domains";
-const CONFIG_LAST_LOAD: &str = "slidegate_config_last_load_timestamp_seconds";
-const CONFIG_LOADS: &str = "slidegate_config_loads_total";
-const CONFIG_RULES: &str = "slidegate_config_rules";
-const CONNECTIONS: &str = "slidegate_connections";
-const CONNECTIONS_REFUSED: &str = "slidegate_connections_refused_total";
-const HANDSHAKES_FAILED: &str = "slidegate_tls_handshakes_failed_total";
-const FALLBACKS: &str = "slidegate_fallback_requests_total";
-const FALLBACK_HITS: &str = "slidegate_fallback_hits_total";
-const LEDGER_ANSWERS: &str = "slidegate_ledger_answers_total";
-const LEDGER_EVICTIONS: &str = "slidegate_ledger_evictions_total";
-const LEDGER_GIVEN_BACK: &str = "slidegate_ledger_given_back_total";
-const LEDGER_TAKES: &str = "slidegate_ledger_takes_total";
-const REPLICAS: &str = "slidegate_replicas";
-const REQUESTS: &str = "slidegate_requests_total";
-const REQUEST_ERRORS: &str = "slidegate_request_errors_total";
-const RULE_VERDICTS: &str = "slidegate_rule_verdicts_total";
-const STORE_CONNECTED: &str = "slidegate_store_connected";
-const COST_UNCLEAR: &str = "slidegate_rule_cost_unclear_total";
-const STORE_ERRORS: &str = "slidegate_store_errors_total";
-const STORE_EVICTED: &str = "slidegate_store_evicted_keys_total";
-const STORE_OPENED: &str = "slidegate_store_outages_total";
-const STORE_SINCE: &str = "slidegate_store_since_timestamp_seconds";
-const STORE_SECONDS: &str = "slidegate_store_duration_seconds";
-
-const TASKS: &str = "slidegate_tasks";
-
-const STORE_SECONDS_HELP: &str = "Time from sending a command to the store to its answer.";
-
-/// The counters of rules.
-const RULE_COUNTERS: [(&str, &str); 2] = [
-    (
-        COST_UNCLEAR,
-        "Hours in which a rule's costs were of changing size and taken for reports.",
-    ),
-    (
-        RULE_VERDICTS,
-        "Descriptors decided by a rule: passed, refused, or passed because of shadow mode.",
-    ),
-];
-
-const COUNTERS: [(&str, &str); 14] = [
-    (
-        FALLBACKS,
-        "Requests that were decided or failed while the store did not answer, by the choice that held.",
-    ),
-    (
-        FALLBACK_HITS,
-        "Hits admitted while the store did not answer: booked there later, or lost to it.",
-    ),
-    (STORE_OPENED, "How often the store was found not to answer."),
-    (
-        CONFIG_LOADS,
-        "Changes of the configuration, by whether they were put in force.",
-    ),
-    (
-        CONNECTIONS_REFUSED,
-        "Connections to the gRPC port that were closed at once because too many were open.",
-    ),
-    (
-        HANDSHAKES_FAILED,
-        "Connections to the gRPC port whose TLS handshake failed or took too long.",
-    ),
-    (
-        LEDGER_ANSWERS,
-        "Descriptors answered without asking the store, by verdict.",
-    ),
-    (
-        LEDGER_EVICTIONS,
-        "Keys that made room for others in the ledger.",
-    ),
-    (
-        LEDGER_GIVEN_BACK,
-        "Leases and late grants of which something was given back to the store.",
-    ),
-    (
-        LEDGER_TAKES,
-        "Takes sent to the store, each for all who waited for one key.",
-    ),
-    (REQUESTS, "Requests that were decided, by verdict."),
-    (
-        REQUEST_ERRORS,
-        "Requests that were answered with an error, by reason.",
-    ),
-    (STORE_ERRORS, "Commands to the store that failed."),
-    (
-        STORE_EVICTED,
-        "Keys that the store evicted to make room: hits forgotten, and more admitted than the limits.",
-    ),
-];
-
-const GAUGES: [(&str, &str); 9] = [
-    (TASKS, "Tasks that have begun and not ended."),
-    (
-        REPLICAS,
-        "How many replicas share the limits that each counts on its own while the store does not answer.",
-    ),
-    (
-        STORE_SINCE,
-        "Since when slidegate_store_connected is what it is, since the Unix epoch.",
-    ),
-    (BUILD_INFO, "Always 1, with the version of the program."),
-    (CONFIG_DOMAINS, "Domains in force."),
-    (
-        CONFIG_LAST_LOAD,
-        "When the rules in force were loaded, since the Unix epoch.",
-    ),
-    (CONFIG_RULES, "Rules in force."),
-    (CONNECTIONS, "Open connections to the gRPC port."),
-    (
-        STORE_CONNECTED,
-        "Whether the store answers: 1 when it does, else 0.",
-    ),
-];
-
-/// 50 µs to 100 ms, two to three steps for each doubling or so of what a store takes.
-const STORE_SECONDS_BUCKETS: [f64; 13] = [
-    0.000_05, 0.000_1, 0.000_2, 0.000_3, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1,
-];

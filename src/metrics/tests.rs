@@ -1,9 +1,9 @@
 //! Tests of the metrics' text.
 
-use crate::metrics::COUNTERS;
-use crate::metrics::GAUGES;
 use crate::metrics::Metrics;
-use crate::metrics::RULE_COUNTERS;
+use crate::metrics::name::COUNTERS;
+use crate::metrics::name::GAUGES;
+use crate::metrics::name::RULE_COUNTERS;
 use crate::metrics::reference;
 
 #[test]
