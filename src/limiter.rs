@@ -10,7 +10,6 @@ mod in_force;
 mod ledger;
 mod plan;
 mod refusal;
-mod restraint;
 mod tally;
 mod values;
 pub mod verdict;
@@ -344,7 +343,7 @@ impl Limiter {
                     let rules = || plan.meanings.iter().filter_map(Meaning::limited);
                     let rules: Vec<_> = rules().map(|it| it.label).collect();
                     let rules = rules.join(", ");
-                    self.circuit.complain_of_key(reason, &rules, now.steady);
+                    self.circuit.complain_of_key(reason, &rules);
                 }
             }
         }

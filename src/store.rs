@@ -1,5 +1,6 @@
 //! Where hits are counted: one trait, a store in this process and one in Redis.
 
+pub mod complaint;
 pub mod key;
 pub mod memory;
 mod parts;

@@ -14,6 +14,7 @@ use crate::algorithm::Timestamp;
 use crate::store;
 use crate::store::Presence;
 use crate::store::Store;
+use crate::store::complaint::Complaints;
 
 /// Knows how many replicas there are.
 #[derive(Debug)]
@@ -23,8 +24,7 @@ pub(super) struct Census {
     replicas: AtomicU32,
     /// When so many were last seen, on the steady clock.
     seen_at: AtomicU64,
-    /// When it was last said that nobody knows.
-    said_at: AtomicU64,
+    complaints: Complaints,
     /// Tells this replica from others.
     name: String,
     gauge: Gauge,
@@ -39,7 +39,7 @@ impl Census {
             is_set: set.is_some(),
             replicas: AtomicU32::new(replicas),
             seen_at: AtomicU64::new(0),
-            said_at: AtomicU64::new(0),
+            complaints: Complaints::default(),
             name: format!("{:016x}", fastrand::u64(..)),
             gauge,
         }
@@ -58,7 +58,7 @@ impl Census {
         let attended = store.attend(key, &self.name, Presence::Here);
         let counted = match tokio::time::timeout(PATIENCE, attended).await {
             Ok(Ok(counted)) => counted,
-            Ok(Err(error)) => return self.complain(&error, now),
+            Ok(Err(error)) => return self.complain(&error),
             // The next one is as good.
             Err(_) => return,
         };
@@ -81,17 +81,14 @@ impl Census {
         drop(tokio::time::timeout(PATIENCE, left).await);
     }
 
-    fn complain(&self, error: &dyn std::error::Error, now: Timestamp) {
-        let said_at = Timestamp(self.said_at.load(Ordering::Relaxed));
-        if now.since(said_at) < AGAIN {
-            return;
-        }
-        self.said_at.store(now.0, Ordering::Relaxed);
+    fn complain(&self, error: &dyn std::error::Error) {
         let (replicas, reason) = (self.replicas(), store::in_full(error));
-        warn!(
-            reason,
-            replicas, "the store does not tell how many replicas there are"
-        );
+        if self.complaints.allow(&reason) {
+            warn!(
+                reason,
+                replicas, "the store does not tell how many replicas there are"
+            );
+        }
     }
 }
 
@@ -99,8 +96,6 @@ impl Census {
 const PATIENCE: Duration = Duration::from_secs(1);
 /// In microseconds: how long fewer replicas than before are not believed.
 const FORGOTTEN: u64 = 5_000_000;
-/// In microseconds: after how long it is said again that nobody knows.
-const AGAIN: u64 = 60_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -13,10 +13,10 @@ use tracing::warn;
 
 use crate::algorithm::Timestamp;
 use crate::limiter::Undecided;
-use crate::limiter::restraint::Restraint;
 use crate::metrics::StoreMetrics;
 use crate::store;
 use crate::store::StoreError;
+use crate::store::complaint::Complaints;
 
 /// Opens after [`ENOUGH`] failures without a success between them, and closes when a probe passes.
 #[derive(Debug)]
@@ -36,9 +36,9 @@ pub(super) struct Circuit {
     /// Whether the log says that it is open, or may yet; a store that fails and answers in turn is not
     /// told of each time.
     is_said: AtomicBool,
-    restraint: Restraint,
-    /// When a key that cannot be counted was last complained of.
-    key_said_at: AtomicU64,
+    complaints: Complaints,
+    /// Of keys that cannot be counted.
+    of_keys: Complaints,
     answers: watch::Sender<bool>,
     changed: Notify,
 }
@@ -54,8 +54,8 @@ impl Circuit {
             opened_at: AtomicU64::new(now.0),
             said_at: AtomicU64::new((now.0 + AT_FIRST).saturating_sub(AGAIN)),
             is_said: AtomicBool::new(true),
-            restraint: Restraint::default(),
-            key_said_at: AtomicU64::new(0),
+            complaints: Complaints::default(),
+            of_keys: Complaints::default(),
             answers: watch::Sender::new(!is_open),
             changed: Notify::new(),
         }
@@ -99,7 +99,7 @@ impl Circuit {
         let opens = failures >= ENOUGH && !self.is_open.swap(true, Ordering::Relaxed);
         let said_at = Timestamp(self.said_at.load(Ordering::Relaxed));
         let is_due = opens || self.is_open() && now.since(said_at) >= AGAIN;
-        if is_due && self.restraint.allows(now) {
+        if is_due && self.complaints.allow_anew() {
             self.said_at.store(now.0, Ordering::Relaxed);
             self.is_said.store(true, Ordering::Relaxed);
             warn!(
@@ -113,11 +113,9 @@ impl Circuit {
         }
     }
 
-    /// Says, once a minute at most, that a key holds what is no counter.
-    pub(super) fn complain_of_key(&self, reason: &str, rules: &str, now: Timestamp) {
-        let said_at = Timestamp(self.key_said_at.load(Ordering::Relaxed));
-        if now.since(said_at) >= AGAIN {
-            self.key_said_at.store(now.0, Ordering::Relaxed);
+    /// Says that a key of these rules holds what is no counter.
+    pub(super) fn complain_of_key(&self, reason: &str, rules: &str) {
+        if self.of_keys.allow(rules) {
             warn!(
                 reason,
                 rules,
@@ -144,7 +142,7 @@ impl Circuit {
         let was_open = self.is_open.swap(false, Ordering::Relaxed);
         let looks = self.partial.fetch_add(1, Ordering::Relaxed) + 1;
         if was_open || looks == ENOUGH {
-            if self.restraint.allows(now) {
+            if self.complaints.allow_anew() {
                 self.said_at.store(now.0, Ordering::Relaxed);
                 self.is_said.store(true, Ordering::Relaxed);
                 warn!(

@@ -19,7 +19,6 @@ use crate::limiter::Undecided;
 use crate::limiter::census::Census;
 use crate::limiter::plan::Meaning;
 use crate::limiter::plan::Plan;
-use crate::limiter::restraint::Restraint;
 use crate::metrics::FallbackMetrics;
 use crate::rule::limit::Algorithm;
 use crate::rule::limit::OnStoreFailure;
@@ -30,6 +29,7 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Take;
 use crate::store::Veto;
+use crate::store::complaint::Complaints;
 use crate::store::memory::MemoryStore;
 
 /// What holds where a rule makes no choice.
@@ -50,7 +50,7 @@ pub(super) struct Fallback {
     alone: MemoryStore,
     owed: Mutex<HashMap<Vec<u8>, Owed, RandomState>>,
     metrics: FallbackMetrics,
-    restraint: Restraint,
+    complaints: Complaints,
 }
 
 /// Hits of one key that the store does not know of.
@@ -68,7 +68,7 @@ impl Fallback {
             alone: MemoryStore::default(),
             owed: Mutex::default(),
             metrics,
-            restraint: Restraint::default(),
+            complaints: Complaints::default(),
         }
     }
 
@@ -235,7 +235,7 @@ impl Fallback {
         };
         if unknown > 0 {
             self.metrics.lost.increment(unknown);
-            if self.restraint.allows(now.steady) {
+            if self.complaints.allow_anew() {
                 warn!(
                     reason = store::in_full(&why),
                     hits = unknown,

@@ -3,11 +3,11 @@
 pub mod address;
 mod attendance;
 mod batch;
-mod complaint;
 pub mod connect;
 mod discovery;
 mod eviction;
 mod node;
+mod oddity;
 mod post;
 mod queue;
 mod script;
@@ -41,6 +41,7 @@ use crate::store::redis::address::Unreadable;
 use crate::store::redis::attendance::Attendance;
 use crate::store::redis::batch::Batches;
 use crate::store::redis::connect::Servers;
+use crate::store::redis::oddity::Oddity;
 use crate::store::redis::script::Call;
 use crate::store::redis::script::Expiry;
 use crate::store::redis::topology::Lane;
@@ -53,6 +54,25 @@ pub struct RedisStore {
     attendance: Attendance,
     expiry: Expiry,
     clock: Clock,
+}
+
+/// What a Redis does that costs hits, or mends them.
+#[derive(Clone)]
+pub struct Oddities {
+    /// Keys that a server evicted to make room.
+    pub evicted_keys: Counter,
+    /// Logs that were ahead of the server's clock and were set back.
+    pub shifted_logs: Counter,
+}
+
+impl Default for Oddities {
+    /// They are told in the log only.
+    fn default() -> Self {
+        Self {
+            evicted_keys: Counter::noop(),
+            shifted_logs: Counter::noop(),
+        }
+    }
 }
 
 /// Whose clock sliding windows are counted on.
@@ -77,8 +97,14 @@ impl RedisStore {
 
     /// A store on these servers, and the task that keeps it connected.
     pub fn over(servers: Servers, clock: Clock) -> (Self, Keeper) {
-        let (link, connections) = Link::new(servers);
-        let batches = Arc::new(Batches::new(Arc::clone(&link)));
+        Self::noting(servers, clock, Oddities::default())
+    }
+
+    /// The same, counting what is odd.
+    pub fn noting(servers: Servers, clock: Clock, oddities: Oddities) -> (Self, Keeper) {
+        let (link, connections) = Link::new(servers, oddities.evicted_keys);
+        let shifts = Oddity::new(oddities.shifted_logs);
+        let batches = Arc::new(Batches::new(Arc::clone(&link), shifts));
         let keeper = Keeper {
             connections,
             batches: Arc::clone(&batches),
@@ -243,12 +269,6 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// The same, counting the keys that the servers evict.
-    pub fn counting_evictions(mut self, evicted: Counter) -> Self {
-        self.connections.evicted = evicted;
-        self
-    }
-
     /// Runs until the token stops it; servers that are away are waited for.
     pub async fn run(self, stop: CancellationToken) {
         tokio::select! {

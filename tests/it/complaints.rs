@@ -15,6 +15,7 @@ use crate::support::redis::Redis;
 use crate::support::redis::permissions;
 use crate::support::redis::sentinel;
 use crate::support::redis::sentinel::Watched;
+use crate::support::rls::Rls;
 use crate::support::rls::request;
 use crate::support::service::Service;
 
@@ -92,18 +93,7 @@ async fn certificates_that_have_expired_are_named_and_new_ones_are_used_when_the
         return;
     };
     let url = format!("rediss://localhost:{}", redis.tls_port());
-    let files = ["ca.crt", "tls.crt", "tls.key"].map(|name| client.path(name));
-    let [ca, certificate, key] = &files;
-    let service = start(&[
-        "--store",
-        &url,
-        "--redis-ca",
-        ca,
-        "--redis-cert",
-        certificate,
-        "--redis-key",
-        key,
-    ]);
+    let service = start_tls(&url, &client);
     says(&service, &["localhost", "certificate expired"]);
     counts_alone(&service).await;
 
@@ -130,18 +120,7 @@ async fn a_certificate_of_our_own_that_has_expired_is_named() {
         return;
     };
     let url = format!("rediss://localhost:{}", redis.tls_port());
-    let files = ["ca.crt", "tls.crt", "tls.key"].map(|name| client.path(name));
-    let [ca, certificate, key] = &files;
-    let service = start(&[
-        "--store",
-        &url,
-        "--redis-ca",
-        ca,
-        "--redis-cert",
-        certificate,
-        "--redis-key",
-        key,
-    ]);
+    let service = start_tls(&url, &client);
     says(&service, &["localhost", "CertificateExpired"]);
     counts_alone(&service).await;
 }
@@ -231,6 +210,35 @@ async fn keys_that_the_user_may_not_write_are_named_a_few_times_at_most() {
     assert!(n_warnings <= 12, "{log}");
 }
 
+#[tokio::test]
+async fn counts_ahead_of_the_clock_are_set_back_and_told_once() {
+    let Some(redis) = Redis::start() else {
+        return;
+    };
+    let service = start(&["--store", &redis.url(), "--leases", "off"]);
+    service.serves().await;
+    let mut rls = service.rls().await;
+    assert_eq!(admitted(&mut rls, "x", 6).await, 6);
+    assert_eq!(admitted(&mut rls, "y", 10).await, 10);
+    let shifted = || service.metric(r#"slidegate_store_shifted_logs_total{store="redis"}"#);
+    assert_eq!(shifted(), 0.0);
+    move_ahead(&redis);
+    assert_eq!(admitted(&mut rls, "x", 12).await, 4);
+    assert_eq!(shifted(), 1.0);
+    assert_eq!(
+        admitted(&mut rls, "y", 3).await,
+        0,
+        "a refusal mends it too"
+    );
+    assert_eq!(shifted(), 2.0);
+    move_ahead(&redis);
+    assert_eq!(admitted(&mut rls, "x", 3).await, 0);
+    assert_eq!(shifted(), 3.0);
+    says(&service, &["WARN", "lies ahead of its clock", "logs=1"]);
+    let log = service.log();
+    assert_eq!(log.matches("lies ahead of its clock").count(), 1, "{log}");
+}
+
 /// Starts the service with as much in its log as there can be.
 fn start(store: &[&str]) -> Service {
     let mut rules = NamedTempFile::with_suffix(".yaml").unwrap();
@@ -245,6 +253,14 @@ fn start(store: &[&str]) -> Service {
     let path = rules.to_str().unwrap();
     // Rules that vanish are a change with a fault, which changes nothing.
     Service::start(&[&["--rules", path, "--log-level", "trace"], store].concat())
+}
+
+/// The same on a Redis that is shown a certificate.
+fn start_tls(url: &str, client: &Secret) -> Service {
+    let files = ["ca.crt", "tls.crt", "tls.key"].map(|name| client.path(name));
+    let [ca, certificate, key] = &files;
+    let shown = ["--redis-cert", certificate, "--redis-key", key];
+    start(&[&["--store", url, "--redis-ca", ca], shown.as_slice()].concat())
 }
 
 /// Waits for a line of the log with all of it.
@@ -276,11 +292,27 @@ fn n_complaints(service: &Service) -> usize {
 /// Sees that the choice of a limit holds: it is counted alone.
 async fn counts_alone(service: &Service) {
     let mut rls = service.rls().await;
+    assert_eq!(admitted(&mut rls, "x", 12).await, 10);
+}
+
+/// How many of `n` requests pass.
+async fn admitted(rls: &mut Rls, value: &str, n: usize) -> usize {
     let mut admitted = 0;
-    for _ in 0..12 {
-        admitted += usize::from(rls.admits(request("bad", &[&[("key", "x")]])).await);
+    for _ in 0..n {
+        admitted += usize::from(rls.admits(request("bad", &[&[("key", value)]])).await);
     }
-    assert_eq!(admitted, 10);
+    admitted
+}
+
+/// Moves all that was counted two hours ahead, as if the clock had stepped back by so much.
+fn move_ahead(redis: &Redis) {
+    let keys: Vec<String> = redis.command("KEYS slidegate:1;3600;*");
+    assert_eq!(keys.len(), 2, "{keys:?}");
+    for key in keys {
+        let mut eval = redis::cmd("EVAL");
+        eval.arg(MOVE_AHEAD).arg(1).arg(key);
+        eval.exec(&mut redis.connection()).unwrap();
+    }
 }
 
 /// Sees that the password is told nowhere.
@@ -295,5 +327,15 @@ fn shows_no_secret(service: &Service) {
         assert!(!text.contains(SECRET), "{text}");
     }
 }
+
+const MOVE_AHEAD: &str = "
+local log = redis.call('GET', KEYS[1])
+local moved = { string.sub(log, 1, 16) }
+for at = 17, #log, 12 do
+  local last, count = struct.unpack('<I7I5', log, at)
+  moved[#moved + 1] = struct.pack('<I7I5', last + 7200000000, count)
+end
+return redis.call('SET', KEYS[1], table.concat(moved), 'KEEPTTL')
+";
 
 const SECRET: &str = "s3cretpw";

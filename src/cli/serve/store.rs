@@ -15,6 +15,7 @@ use crate::limiter::Limiter;
 use crate::limiter::clock::SystemClock;
 use crate::limiter::courier::Courier;
 use crate::metrics::Metrics;
+use crate::metrics::StoreMetrics;
 use crate::metrics::runtimes::Runtimes;
 use crate::settings::Serve;
 use crate::settings::store::StoreAddress;
@@ -24,6 +25,7 @@ use crate::store::Store;
 use crate::store::memory::MemoryStore;
 use crate::store::redis;
 use crate::store::redis::Keeper;
+use crate::store::redis::Oddities;
 use crate::store::redis::RedisStore;
 use crate::store::redis::address::Address;
 use crate::store::redis::address::Login;
@@ -67,8 +69,16 @@ pub(super) fn link(
             sentinel_login,
             tls: tls.clone(),
         };
-        let (store, keeper) = RedisStore::over(servers, redis::Clock::Server);
-        let keeper = keeper.counting_evictions(metrics.store(REDIS).evicted_keys);
+        let StoreMetrics {
+            evicted_keys,
+            shifted_logs,
+            ..
+        } = metrics.store(REDIS);
+        let oddities = Oddities {
+            evicted_keys,
+            shifted_logs,
+        };
+        let (store, keeper) = RedisStore::noting(servers, redis::Clock::Server, oddities);
         keep(keeper, tasks, &metrics.runtimes(), let_go.clone())?;
         let store = store.with_expiry_jitter(settings.counting.expiry_jitter);
         Ok::<Arc<dyn Store>, TaskError>(Arc::new(store))

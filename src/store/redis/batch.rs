@@ -8,14 +8,17 @@ use ::redis::Value;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tracing::warn;
 
 use crate::algorithm::Timestamp;
 use crate::store::StoreError;
+use crate::store::redis::oddity::Oddity;
 use crate::store::redis::post;
 use crate::store::redis::post::Mailbox;
 use crate::store::redis::queue::Pending;
 use crate::store::redis::queue::Queue;
 use crate::store::redis::queue::With;
+use crate::store::redis::script;
 use crate::store::redis::script::Call;
 use crate::store::redis::script::Part;
 use crate::store::redis::script::TakeScript;
@@ -25,6 +28,8 @@ use crate::store::redis::topology::Link;
 /// What requests and the task that sends them share.
 pub(super) struct Batches {
     link: Arc<Link>,
+    /// Of logs that the script set back.
+    shifts: Oddity,
     script: TakeScript,
     /// The command that makes the script known.
     load: Cmd,
@@ -34,10 +39,11 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    pub(super) fn new(link: Arc<Link>) -> Self {
+    pub(super) fn new(link: Arc<Link>, shifts: Oddity) -> Self {
         let script = TakeScript::new();
         Self {
             link,
+            shifts,
             load: script.load(),
             script,
             queue: Mutex::default(),
@@ -130,6 +136,13 @@ impl Batches {
     async fn call(&self, call: &Call, with: With) -> Result<Arc<Value>, StoreError> {
         let command = self.script.command(call, with.time);
         let answer = self.link.call(with.lane, &command, &self.load).await?;
+        if let Some(logs) = script::n_shifted(&answer).and_then(|n| self.shifts.note(n)) {
+            warn!(
+                logs,
+                "what was counted in redis lies ahead of its clock, and was set back to that: the clock \
+                 has stepped back, or that of a server before it was ahead"
+            );
+        }
         Ok(Arc::new(answer))
     }
 }

@@ -10,19 +10,16 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::store::redis::address::Endpoint;
-use crate::store::redis::complaint::Complaints;
 use crate::store::redis::connect::Unconnected;
 use crate::store::redis::connect::ask;
+use crate::store::redis::oddity::Oddity;
 
 /// What is known of the keys that a server evicts.
 pub(super) struct Evictions {
-    counter: Counter,
+    oddity: Oddity,
     /// When it is asked again; not at all when it does not tell.
     next_look: Option<Instant>,
     seen: Option<Seen>,
-    /// How many the log has not told.
-    untold: u64,
-    complaints: Complaints,
 }
 
 /// What a server said when it was asked last.
@@ -32,20 +29,12 @@ struct Seen {
     evicted: u64,
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "redis has evicted keys, and more may be admitted than the limits: set maxmemory-policy noeviction"
-)]
-struct Evicted;
-
 impl Evictions {
     pub(super) fn new(counter: Counter) -> Self {
         Self {
-            counter,
+            oddity: Oddity::new(counter),
             next_look: None,
             seen: None,
-            untold: 0,
-            complaints: Complaints::default(),
         }
     }
 
@@ -91,18 +80,20 @@ impl Evictions {
             return None;
         };
         let info = String::from_utf8_lossy(&info).into_owned();
-        self.note(
-            &info,
-            |n, reason| warn!(server = %endpoint, evicted = n, "{reason}"),
-        );
+        if let Some(evicted) = self.note(&info) {
+            warn!(
+                server = %endpoint,
+                evicted,
+                "redis has evicted keys, and more may be admitted than the limits: \
+                 set maxmemory-policy noeviction"
+            );
+        }
         Some(info)
     }
 
-    /// Counts what was evicted since the last look, and says it once a minute at most.
-    fn note(&mut self, info: &str, say: impl FnOnce(u64, &str)) {
-        let Ok(evicted) = field(info, "evicted_keys").parse() else {
-            return;
-        };
+    /// Counts what was evicted since the last look; how much of it is to be told now.
+    fn note(&mut self, info: &str) -> Option<u64> {
+        let evicted = field(info, "evicted_keys").parse().ok()?;
         let seen = Seen {
             run_id: field(info, "run_id").to_owned(),
             evicted,
@@ -113,15 +104,8 @@ impl Evictions {
         };
         self.seen = Some(seen);
         // Somebody may have reset what the server counts.
-        let n = evicted.checked_sub(before).unwrap_or(evicted);
-        self.counter.increment(n);
-        self.untold += n;
-        if self.untold > 0 {
-            let n = self.untold;
-            if self.complaints.say(&Evicted, |reason| say(n, reason)) {
-                self.untold = 0;
-            }
-        }
+        self.oddity
+            .note(evicted.checked_sub(before).unwrap_or(evicted))
     }
 }
 
@@ -149,8 +133,7 @@ mod tests {
         let mut look = |run_id: &str, evicted: u64| {
             let info =
                 format!("# Server\r\nrun_id:{run_id}\r\n# Stats\r\nevicted_keys:{evicted}\r\n");
-            let mut said = None;
-            evictions.note(&info, |n, _| said = Some(n));
+            let said = evictions.note(&info);
             (count.load(Ordering::Relaxed), said)
         };
         assert_eq!(look("a", 7), (0, None), "what was before is not ours");
@@ -169,7 +152,7 @@ mod tests {
     fn a_server_that_tells_nothing_counts_nothing() {
         let mut evictions = Evictions::new(Counter::noop());
         for info in ["", "evicted_keys:", "evicted_keys:x", "run_id:a"] {
-            evictions.note(info, |_, _| panic!("{info}"));
+            assert_eq!(evictions.note(info), None, "{info}");
         }
         assert_eq!(
             field("maxmemory_policy:lru\r\nmaxmemory:5\r\n", "maxmemory"),

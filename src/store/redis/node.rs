@@ -20,9 +20,10 @@ use tokio::time::Instant;
 use tracing::info;
 use tracing::warn;
 
+use crate::store;
 use crate::store::StoreError;
+use crate::store::complaint::Complaints;
 use crate::store::redis::address::Endpoint;
-use crate::store::redis::complaint::Complaints;
 use crate::store::redis::connect::Servers;
 use crate::store::redis::connect::Unconnected;
 use crate::store::redis::connect::ask;
@@ -113,7 +114,7 @@ impl Node {
         changed: impl Fn(bool),
     ) {
         let mut backoff = FIRST_BACKOFF;
-        let mut complaints = Complaints::default();
+        let complaints = Complaints::default();
         // What the log says by now.
         let mut is_said_up = false;
         loop {
@@ -141,10 +142,11 @@ impl Node {
                 }
                 Err(error) => error,
             };
-            let is_said = complaints.say(&error, |reason| {
+            let reason = store::in_full(&error);
+            if complaints.allow(&reason) {
                 warn!(server = %self.endpoint, reason, "no connection to redis, trying on");
-            });
-            is_said_up &= !is_said;
+                is_said_up = false;
+            }
             if begin.elapsed() > LAST_BACKOFF * 2 {
                 backoff = FIRST_BACKOFF;
             }

@@ -1,5 +1,6 @@
 //! The script that counts in Redis: its call and its answer, typed.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ::redis::Cmd;
@@ -179,25 +180,42 @@ impl Part {
 
 /// A record for each take, in their order.
 fn records(answer: &Value) -> Result<Records<'_>, StoreError> {
-    let (records, undecided) = match answer {
-        Value::Array(parts) => match parts.as_slice() {
-            [Value::BulkString(records)] => (records, None),
-            [Value::BulkString(records), Value::BulkString(why)] => (records, Some(why)),
-            _ => return Err(unexpected(format!("{answer:?}"))),
-        },
+    let parts = match answer {
+        Value::Array(parts) => parts.as_slice(),
+        _ => &[],
+    };
+    let (records, undecided) = match parts {
+        [Value::BulkString(records)] => (records, &[][..]),
+        [Value::BulkString(records), Value::BulkString(why)]
+        | [
+            Value::BulkString(records),
+            Value::BulkString(why),
+            Value::Int(_),
+        ] => (records, &why[..]),
         _ => return Err(unexpected(format!("{answer:?}"))),
     };
     Ok(Records {
         records,
-        undecided: undecided.map(|why| String::from_utf8_lossy(why).into_owned()),
+        undecided: String::from_utf8_lossy(undecided),
     })
+}
+
+/// How many logs a call has set back, as their hits were ahead of the server's clock; nothing if none.
+pub(super) fn n_shifted(answer: &Value) -> Option<u64> {
+    match answer {
+        Value::Array(parts) => match parts.get(2)? {
+            Value::Int(n) => u64::try_from(*n).ok(),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Records of takes, to be read group by group.
 pub(super) struct Records<'a> {
     records: &'a [u8],
     /// Why some groups could not be decided.
-    undecided: Option<String>,
+    undecided: Cow<'a, str>,
 }
 
 impl Records<'_> {
@@ -221,7 +239,7 @@ impl Records<'_> {
             let date = Timestamp(number(&mut record, 7));
             let id = LogId(number(&mut record, 8));
             if fits == UNDECIDED {
-                let why = self.undecided.clone().unwrap_or_default();
+                let why = self.undecided.clone().into_owned();
                 failed = Some(StoreError::Uncountable(why));
             }
             answers.push(match take.algorithm {
@@ -334,3 +352,36 @@ const UNDECIDED: u64 = 2;
 
 /// The bytes of a record.
 const RECORD: usize = 33;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_says_what_could_not_be_decided_and_what_was_set_back() {
+        let text = |text: &str| Value::BulkString(text.into());
+        for (more, undecided, shifted) in [
+            (vec![], "", None),
+            (vec![text("why")], "why", None),
+            (vec![text(""), Value::Int(3)], "", Some(3)),
+            (vec![text("why"), Value::Int(1)], "why", Some(1)),
+        ] {
+            let answer = Value::Array([vec![text("")], more].concat());
+            let read = records(&answer).unwrap();
+            assert_eq!(read.undecided, undecided, "{answer:?}");
+            assert_eq!(n_shifted(&answer), shifted, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_of_another_form_is_refused() {
+        for answer in [
+            Value::Nil,
+            Value::Array(vec![]),
+            Value::Array(vec![Value::Int(1)]),
+            Value::Array(vec![Value::BulkString(Vec::new()), Value::Int(1)]),
+        ] {
+            assert!(records(&answer).is_err(), "{answer:?}");
+        }
+    }
+}

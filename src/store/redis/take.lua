@@ -24,7 +24,8 @@
 -- when it did not, 2 when the group could not be decided; then the hits granted (5 bytes), remaining
 -- (5 bytes), the microseconds until the same take would fit or, if it did, until nothing is counted
 -- (7 bytes), and the date (7 bytes) and id (8 bytes) as which the hits were booked. Of a fixed window
--- the remaining is its count. Behind it, if a group could not be decided, why.
+-- the remaining is its count. Behind it, if a group could not be decided, why; and if logs lay ahead of
+-- the clock and were shifted back, how many, with nothing before that if every group was decided.
 --
 -- A log is a byte that says its form, its id (8 bytes), its total (7 bytes), then in form 2 what is
 -- used of the bucket for bursts (a double) and when that was (7 bytes), then 12 bytes an entry,
@@ -285,6 +286,8 @@ local function look(take)
   end
 end
 
+local n_shifted = 0
+
 -- Books the hits of a take if it is charged, and tells what is to be answered.
 local function charge(take, admitted)
   if take.kind == FIXED then
@@ -300,6 +303,9 @@ local function charge(take, admitted)
     book(take.key, log, take)
   elseif log.is_shifted and log.newest then
     write(take.key, log, take)
+  end
+  if log.is_shifted then
+    n_shifted = n_shifted + 1
   end
   local reset = 0
   if not take.fits then
@@ -443,5 +449,8 @@ for index, key in ipairs(KEYS) do
       group = {}
     end
   end
+end
+if n_shifted > 0 then
+  return { table.concat(answer), undecided or '', n_shifted }
 end
 return { table.concat(answer), undecided }

@@ -24,10 +24,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use tracing::warn;
 
+use crate::store;
 use crate::store::StoreError;
+use crate::store::complaint::Complaints;
 use crate::store::redis::address::Endpoint;
 use crate::store::redis::address::Layout;
-use crate::store::redis::complaint::Complaints;
 use crate::store::redis::connect::Servers;
 use crate::store::redis::discovery::Discovery;
 use crate::store::redis::discovery::Found;
@@ -62,7 +63,7 @@ pub(super) struct Lane(u16);
 
 impl Link {
     /// A link to these servers, and the task that keeps it up.
-    pub(super) fn new(servers: Servers) -> (Arc<Self>, Keeper) {
+    pub(super) fn new(servers: Servers, evicted: Counter) -> (Arc<Self>, Keeper) {
         let link = Arc::new(Self {
             map: ArcSwap::default(),
             is_cluster: *servers.layout().0 == Layout::Cluster,
@@ -73,7 +74,7 @@ impl Link {
         let keeper = Keeper {
             servers: Arc::new(servers),
             link: Arc::clone(&link),
-            evicted: Counter::noop(),
+            evicted,
         };
         (link, keeper)
     }
@@ -229,7 +230,7 @@ pub(super) struct Keeper {
     servers: Arc<Servers>,
     link: Arc<Link>,
     /// Keys that servers evicted.
-    pub(super) evicted: Counter,
+    evicted: Counter,
 }
 
 impl Keeper {
@@ -241,7 +242,7 @@ impl Keeper {
     async fn keep(&self) {
         let mut discovery = Discovery::new(Arc::clone(&self.servers));
         let mut kept = Kept::default();
-        let mut complaints = Complaints::default();
+        let complaints = Complaints::default();
         let mut goes_well_since = Instant::now();
         loop {
             let rest = match discovery.find(&self.link.map.load().nodes).await {
@@ -249,9 +250,10 @@ impl Keeper {
                     complaints.goes_well_since(goes_well_since);
                     kept.follow(&found, self);
                     if let Some(uncovered) = found.uncovered() {
-                        complaints.say(&uncovered, |reason| {
+                        let reason = store::in_full(&uncovered);
+                        if complaints.allow(&reason) {
                             warn!(servers = %self.servers.address, reason, "redis not complete, trying on");
-                        });
+                        }
                         goes_well_since = Instant::now();
                     }
                     match self.servers.layout().0 {
@@ -261,9 +263,10 @@ impl Keeper {
                     }
                 }
                 Err(error) => {
-                    complaints.say(&error, |reason| {
+                    let reason = store::in_full(&error);
+                    if complaints.allow(&reason) {
                         warn!(servers = %self.servers.address, reason, "redis not found, trying on");
-                    });
+                    }
                     goes_well_since = Instant::now();
                     SEARCH_INTERVAL
                 }
