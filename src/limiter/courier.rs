@@ -1,6 +1,10 @@
 //! Between the ledger and the store: takes go out, answers reach who waits for them, and what nobody
 //! uses goes back.
+//!
+//! A request carries its own takes: so its answers come to its own thread, with those of others there,
+//! and the one thread that is the courier's has little to do.
 
+mod errand;
 mod held;
 
 #[cfg(test)]
@@ -19,12 +23,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::algorithm::Decision;
+use crate::algorithm::Timestamp;
 use crate::limiter::Undecided;
 use crate::limiter::clock::Clock;
+use crate::limiter::courier::errand::Errand;
 use crate::limiter::courier::held::Held;
 use crate::limiter::ledger::Ledger;
 use crate::limiter::ledger::flight::Flight;
-use crate::limiter::ledger::flight::Grant;
 use crate::limiter::ledger::flight::Reply;
 use crate::metrics::LedgerMetrics;
 use crate::metrics::StoreMetrics;
@@ -35,14 +40,15 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Take;
 
-/// The ledger, and the way from it to the [`Courier`]. At most [`MAX_FLIGHTS`] takes wait there, and
-/// [`MAX_WAITING`] asks for what comes of takes; whoever comes then fails at once.
-#[derive(Debug)]
+/// The ledger, the store that it asks, and the way to the [`Courier`]. At most [`MAX_ERRANDS`] takes
+/// wait there, and [`MAX_WAITING`] asks for what comes of takes; whoever comes then fails at once.
 pub(super) struct Leases {
     ledger: Ledger<Waiter>,
-    flights: mpsc::Sender<Flight>,
+    store: Arc<dyn Store>,
+    errands: mpsc::Sender<Errand>,
     n_waiting: AtomicUsize,
     clock: Arc<dyn Clock>,
+    metrics: StoreMetrics,
 }
 
 /// What was decided of a request.
@@ -71,31 +77,28 @@ impl Leases {
         n_keys: usize,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
-        metrics: LedgerMetrics,
-        store_metrics: StoreMetrics,
+        ledger_metrics: LedgerMetrics,
+        metrics: StoreMetrics,
     ) -> (Arc<Self>, Courier) {
-        let (sender, flights) = mpsc::channel(MAX_FLIGHTS);
+        let (sender, errands) = mpsc::channel(MAX_ERRANDS);
         let leases = Arc::new(Self {
-            ledger: Ledger::new(n_keys, SeedableRandomState::random(), metrics),
-            flights: sender,
+            ledger: Ledger::new(n_keys, SeedableRandomState::random(), ledger_metrics),
+            store,
+            errands: sender,
             n_waiting: AtomicUsize::new(0),
             clock,
+            metrics,
         });
-        let carrier = Carrier {
-            leases: Arc::clone(&leases),
-            store,
-            metrics: store_metrics,
-        };
         let courier = Courier {
-            carrier: Arc::new(carrier),
-            flights,
+            leases: Arc::clone(&leases),
+            errands,
         };
         (leases, courier)
     }
 
     /// Decides the asks of a request, all or none; none if there is no room for their keys, and then
     /// nothing was taken.
-    pub(super) async fn decide(&self, takes: &[Take], asking: Asking) -> Option<Leased> {
+    pub(super) async fn decide(self: &Arc<Self>, takes: &[Take], asking: Asking) -> Option<Leased> {
         let is_together = takes.len() > 1;
         if is_together {
             let look = |take| self.ledger.look(take, asking.now.steady);
@@ -110,18 +113,22 @@ impl Leases {
         Held::new(self, takes, asking).decided().await
     }
 
-    fn send(&self, flight: Flight) {
-        let (flight, why) = match self.flights.try_send(flight) {
-            Ok(()) => return,
-            Err(TrySendError::Closed(flight)) => (flight, StoreError::Disconnected),
-            Err(TrySendError::Full(flight)) => (flight, StoreError::Full),
-        };
-        self.settle(&flight, Err(why));
+    /// Hands a take to the courier.
+    fn hand_over(&self, errand: Errand) {
+        match self.errands.try_send(errand) {
+            Ok(()) => {}
+            Err(TrySendError::Closed(errand)) => errand.fail(StoreError::Disconnected),
+            Err(TrySendError::Full(errand)) => errand.fail(StoreError::Full),
+        }
     }
 
     /// Hands the store's answer to who waits for it; takes for those who came meanwhile are sent.
-    fn settle(&self, flight: &Flight, answer: Result<Answer, StoreError>) {
-        let now = self.clock.now().steady;
+    fn settle(
+        self: &Arc<Self>,
+        flight: &Flight,
+        answer: Result<Answer, StoreError>,
+        now: Timestamp,
+    ) {
         let (answer, why) = match answer {
             Ok(answer) => (Some(answer), None),
             Err(why) => (None, Some(why)),
@@ -137,7 +144,7 @@ impl Leases {
             }
         }
         if let Some(next) = settled.next {
-            self.send(next);
+            self.hand_over(Errand::new(Arc::clone(self), next));
         }
     }
 
@@ -155,12 +162,12 @@ impl Leases {
     }
 }
 
-/// Carries takes to the store. It belongs on the thread on which the store's answers are read.
-#[must_use = "without its courier the ledger never asks the store"]
-#[derive(Debug)]
+/// Carries the takes whose requests wait no more, and what goes back. It belongs on the thread on
+/// which the store's answers are read.
+#[must_use = "without its courier what is leased is never given back"]
 pub struct Courier {
-    carrier: Arc<Carrier>,
-    flights: mpsc::Receiver<Flight>,
+    leases: Arc<Leases>,
+    errands: mpsc::Receiver<Errand>,
 }
 
 impl Courier {
@@ -169,29 +176,24 @@ impl Courier {
         let mut under_way = JoinSet::new();
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let ledger = &self.carrier.leases.ledger;
+        let ledger = &self.leases.ledger;
         loop {
             tokio::select! {
-                Some(mut flight) = self.flights.recv() => {
-                    // What goes back goes first: the very next request may need it.
-                    let (own, others) = parted(ledger.unused(), &flight.take.key);
-                    flight.unused.extend(own);
-                    self.give_back(&others, &mut under_way);
-                    under_way.spawn(Arc::clone(&self.carrier).take(flight));
+                Some(errand) = self.errands.recv() => {
+                    under_way.spawn(errand.carry());
                 }
                 // One that panicked has failed those who waited for it.
                 Some(_) = under_way.join_next() => {}
                 _ = tick.tick() => {
-                    ledger.expire(self.carrier.now().steady);
+                    ledger.expire(self.leases.clock.steady());
                     self.give_back(&ledger.unused(), &mut under_way);
                 }
                 () = stop.cancelled() => break,
             }
         }
-        self.flights.close();
-        while let Ok(flight) = self.flights.try_recv() {
-            let leases = &self.carrier.leases;
-            leases.settle(&flight, Err(StoreError::Disconnected));
+        self.errands.close();
+        while let Ok(errand) = self.errands.try_recv() {
+            errand.fail(StoreError::Disconnected);
         }
         ledger.drain();
         self.give_back(&ledger.unused(), &mut under_way);
@@ -202,104 +204,18 @@ impl Courier {
             .unwrap_or_default();
     }
 
+    /// Nothing is sent again, whatever becomes of it: what is executed twice would be over the limit.
     fn give_back(&self, unused: &[GiveBack], under_way: &mut JoinSet<()>) {
         for unused in unused.chunks(AT_ONCE) {
-            let carrier = Arc::clone(&self.carrier);
-            under_way.spawn(carrier.give_back(unused.to_vec()));
+            let (leases, unused) = (Arc::clone(&self.leases), unused.to_vec());
+            under_way.spawn(async move {
+                drop(leases.store.take(&unused, &[], leases.clock.now()).await);
+            });
         }
     }
 }
 
-/// What takes need on their way.
-#[derive(Debug)]
-struct Carrier {
-    leases: Arc<Leases>,
-    store: Arc<dyn Store>,
-    metrics: StoreMetrics,
-}
-
-impl Carrier {
-    /// Has the store decide a take, which fails when nobody waits for it any more: then those who
-    /// came meanwhile have the next. What is granted after that goes back.
-    async fn take(self: Arc<Self>, flight: Flight) {
-        let flight = Arc::new(flight);
-        let unsettled = Unsettled {
-            carrier: Arc::clone(&self),
-            flight: Arc::clone(&flight),
-            is_settled: false,
-        };
-        let now = self.now();
-        let takes = std::slice::from_ref(&flight.take);
-        let mut answers = self.store.take(&flight.unused, takes, now);
-        let patience = Duration::from_micros(flight.until.since(now.steady)).max(PATIENCE);
-        let Ok(answered) = tokio::time::timeout(patience, &mut answers).await else {
-            unsettled.settle(Err(StoreError::Disconnected));
-            if let Some(late) = answers.await.ok().and_then(|it| it.into_iter().next()) {
-                let grant = Grant {
-                    hits: late.granted,
-                    booked: late.booked,
-                    ..Grant::default()
-                };
-                let now = self.now().steady;
-                self.leases.ledger.put_back(&flight.take, grant, now);
-            }
-            return;
-        };
-        unsettled.settle(answered.and_then(|answers| {
-            let none = || StoreError::Protocol("no answer for a take".to_owned());
-            answers.into_iter().next().ok_or_else(none)
-        }));
-    }
-
-    /// Nothing is sent again, whatever becomes of it: what is executed twice would be over the limit.
-    async fn give_back(self: Arc<Self>, unused: Vec<GiveBack>) {
-        drop(self.store.take(&unused, &[], self.now()).await);
-    }
-
-    fn now(&self) -> Now {
-        self.leases.clock.now()
-    }
-}
-
-/// A take under way. If it ends without an answer, as by a panic, it has failed.
-struct Unsettled {
-    carrier: Arc<Carrier>,
-    flight: Arc<Flight>,
-    is_settled: bool,
-}
-
-impl Unsettled {
-    fn settle(mut self, answer: Result<Answer, StoreError>) {
-        let Carrier {
-            leases, metrics, ..
-        } = &*self.carrier;
-        let micros = self.carrier.now().steady.since(self.flight.sent);
-        let seconds = Duration::from_micros(micros).as_secs_f64();
-        metrics.latency.record(seconds);
-        if answer.is_err() {
-            metrics.errors.increment(1);
-        }
-        self.is_settled = true;
-        leases.settle(&self.flight, answer);
-    }
-}
-
-impl Drop for Unsettled {
-    fn drop(&mut self) {
-        if !self.is_settled {
-            let leases = &self.carrier.leases;
-            self.carrier.metrics.errors.increment(1);
-            leases.settle(&self.flight, Err(StoreError::Disconnected));
-        }
-    }
-}
-
-/// What is of a key, and what is of others.
-fn parted(unused: Vec<GiveBack>, key: &[u8]) -> (Vec<GiveBack>, Vec<GiveBack>) {
-    unused.into_iter().partition(|it| it.key == key)
-}
-
-const MAX_FLIGHTS: usize = 16_384;
+const MAX_ERRANDS: usize = 16_384;
 const MAX_WAITING: usize = 16_384;
 /// How often leases are looked at that may have ended.
 const TICK: Duration = Duration::from_millis(10);
@@ -308,3 +224,9 @@ const AT_ONCE: usize = 64;
 /// How long the store may take, even if nobody waits for it: for a take before another is sent for
 /// its key, and for what goes back at the end.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+impl std::fmt::Debug for Leases {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Leases").finish_non_exhaustive()
+    }
+}

@@ -13,6 +13,7 @@ mod shard;
 mod simulation;
 #[cfg(test)]
 mod tests;
+mod unused;
 
 use std::hash::BuildHasher;
 
@@ -29,6 +30,7 @@ use crate::limiter::ledger::flight::Settled;
 use crate::limiter::ledger::queue::Manner;
 use crate::limiter::ledger::queue::Waiter;
 use crate::limiter::ledger::shard::Shard;
+use crate::limiter::ledger::unused::Unused;
 use crate::metrics::LedgerMetrics;
 use crate::store::Answer;
 use crate::store::GiveBack;
@@ -41,9 +43,7 @@ use crate::store::Take;
 pub(super) struct Ledger<W> {
     shards: Box<[Mutex<Shard<W>>]>,
     hasher: SeedableRandomState,
-    /// Hits that nobody will use, until they are sent. More than [`MAX_UNUSED`] are not kept: they
-    /// stay counted until they leave the window.
-    unused: Mutex<Vec<GiveBack>>,
+    unused: Mutex<Unused>,
     metrics: LedgerMetrics,
 }
 
@@ -70,8 +70,8 @@ impl<W> Ledger<W> {
         let shard = |_| Mutex::new(Shard::new(n_slots));
         Self {
             shards: (0..n_shards).map(shard).collect(),
+            unused: Mutex::new(Unused::new(hasher.clone())),
             hasher,
-            unused: Mutex::default(),
             metrics,
         }
     }
@@ -204,9 +204,14 @@ impl<W> Ledger<W> {
         }
     }
 
+    /// What is to be given back of a key; the same holds for it.
+    pub(super) fn unused_of(&self, key: &[u8]) -> Vec<GiveBack> {
+        self.unused.lock().of(key)
+    }
+
     /// What is to be given back, to be sent once and never again.
     pub(super) fn unused(&self) -> Vec<GiveBack> {
-        std::mem::take(&mut *self.unused.lock())
+        self.unused.lock().all()
     }
 
     fn departing(&self, flight: Flight) -> Flight {
@@ -220,10 +225,7 @@ impl<W> Ledger<W> {
     fn give_back(&self, unused: impl IntoIterator<Item = GiveBack>) {
         for unused in unused {
             self.metrics.given_back.increment(1);
-            let mut all = self.unused.lock();
-            if all.len() < MAX_UNUSED {
-                all.push(unused);
-            }
+            self.unused.lock().push(unused);
         }
     }
 
@@ -253,4 +255,3 @@ impl<W> std::fmt::Debug for Ledger<W> {
 pub(super) const MAX_KEYS: usize = SHARDS * (7 << 10);
 
 const SHARDS: usize = 64;
-const MAX_UNUSED: usize = 1 << 16;

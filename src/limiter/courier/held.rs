@@ -1,5 +1,12 @@
 //! The asks of one request.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
+
 use tokio::sync::oneshot;
 
 use crate::algorithm::Decision;
@@ -8,10 +15,12 @@ use crate::limiter::Undecided;
 use crate::limiter::courier::Asking;
 use crate::limiter::courier::Leased;
 use crate::limiter::courier::Leases;
+use crate::limiter::courier::errand::Errand;
 use crate::limiter::ledger::Asked;
 use crate::limiter::ledger::flight::Grant;
 use crate::limiter::ledger::flight::Reply;
 use crate::limiter::ledger::queue::Manner;
+use crate::limiter::within;
 use crate::store::StoreError;
 use crate::store::Take;
 use crate::store::Veto;
@@ -19,11 +28,13 @@ use crate::store::Veto;
 /// The asks of a request. What they were granted is put back unless the request is admitted, also
 /// when nobody waits for it any more.
 pub(super) struct Held<'a> {
-    leases: &'a Leases,
+    leases: &'a Arc<Leases>,
     takes: &'a [Take],
     asking: Asking,
     /// One a take.
     asks: Vec<Pending>,
+    /// The takes that this request has to send.
+    errands: Vec<Errand>,
     has_asked: bool,
 }
 
@@ -41,12 +52,13 @@ enum Undone {
 }
 
 impl<'a> Held<'a> {
-    pub(super) fn new(leases: &'a Leases, takes: &'a [Take], asking: Asking) -> Self {
+    pub(super) fn new(leases: &'a Arc<Leases>, takes: &'a [Take], asking: Asking) -> Self {
         Self {
             leases,
             takes,
             asking,
             asks: takes.iter().map(|_| Pending::Unasked).collect(),
+            errands: Vec::new(),
             has_asked: false,
         }
     }
@@ -54,9 +66,9 @@ impl<'a> Held<'a> {
     /// Decides them, all or none; none if there is no room for their keys.
     pub(super) async fn decided(mut self) -> Option<Leased> {
         let patience = self.asking.patience;
-        let done = match tokio::time::timeout(patience, self.decide()).await {
-            Ok(done) => done,
-            Err(_) => Err(Undone::Undecided(Undecided::Late)),
+        let done = match within(patience, self.decide()).await {
+            Some(done) => done,
+            None => Err(Undone::Undecided(Undecided::Late)),
         };
         let decided = match done {
             Ok(decisions) => Ok(decisions),
@@ -128,7 +140,9 @@ impl<'a> Held<'a> {
         match asked {
             Asked::Answered(reply) => self.asks[index] = Pending::Answered(reply),
             Asked::Crowded => return Err(Undone::Undecided(Undecided::Store(StoreError::Full))),
-            Asked::Sends(flight) => leases.send(flight),
+            Asked::Sends(flight) => {
+                self.errands.push(Errand::new(Arc::clone(leases), flight));
+            }
             Asked::Unkept => return Err(Undone::Unkept),
             Asked::Waits => {}
         }
@@ -136,9 +150,15 @@ impl<'a> Held<'a> {
     }
 
     async fn answered(&mut self) -> Result<(), Undone> {
+        poll_fn(|context| self.poll_answered(context)).await
+    }
+
+    fn poll_answered(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Undone>> {
+        self.errands
+            .retain_mut(|errand| errand.poll(context).is_pending());
         for ask in &mut self.asks {
             if let Pending::Waits(receiver) = ask {
-                let reply = receiver.await;
+                let reply = ready!(Pin::new(receiver).poll(context));
                 self.leases.waits_no_more();
                 *ask = Pending::Answered(Reply::Failed);
                 // Nobody answers who has waited for too long.
@@ -147,7 +167,7 @@ impl<'a> Held<'a> {
                 *ask = Pending::Answered(reply);
             }
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
     /// What is decided, or known of what was not asked for.
@@ -169,6 +189,9 @@ impl<'a> Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
+        for errand in self.errands.drain(..) {
+            self.leases.hand_over(errand);
+        }
         for (take, ask) in self.takes.iter().zip(&mut self.asks) {
             if let Pending::Waits(receiver) = ask {
                 self.leases.waits_no_more();

@@ -20,11 +20,42 @@ use crate::store::Veto;
 
 #[tokio::test(start_paused = true)]
 async fn a_take_that_panics_fails_who_waits_and_the_next_is_asked() {
+    let bench = Arc::new(Bench::new());
+    bench.will([Conduct::WaitsAndPanics, Conduct::Grants]);
+    let mut asks: Vec<JoinSet<_>> = (0..2).map(|_| JoinSet::new()).collect();
+    for ask in &mut asks {
+        let bench = Arc::clone(&bench);
+        ask.spawn(async move { bench.ask(&["k"], HOUR).await });
+    }
+    while bench.leases.n_waiting.load(Ordering::Relaxed) < 2 {
+        tokio::task::yield_now().await;
+    }
+    bench.store.go_on.notify_one();
+    assert!(asks[0].join_next().await.unwrap().unwrap_err().is_panic());
+    // Who came meanwhile has the next.
+    let second = asks[1].join_next().await.unwrap();
+    assert!(second.unwrap().unwrap()[0].fits);
+    assert_eq!(bench.leases.n_waiting.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_take_goes_on_when_its_request_is_gone() {
     let bench = Bench::new();
-    bench.will([Conduct::Panics, Conduct::Grants]);
-    let why = bench.ask(&["k"], HOUR).await.unwrap_err();
-    assert!(matches!(why, Undecided::Store(StoreError::Disconnected)));
-    assert!(bench.ask(&["k"], HOUR).await.unwrap()[0].fits);
+    bench.will([Conduct::Waits, Conduct::Grants]);
+    let mut first = Box::pin(bench.ask(&["k"], HOUR));
+    assert!(is_pending(&mut first).await);
+    let mut second = Box::pin(bench.ask(&["k"], HOUR));
+    assert!(is_pending(&mut second).await);
+    drop(first);
+    bench.store.go_on.notify_one();
+    assert!(second.await.unwrap()[0].fits);
+    let seen = bench.seen();
+    let (_, unused) = &seen[1];
+    assert_eq!(
+        (seen.len(), unused[0].hits),
+        (2, 1),
+        "what it got goes back"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,8 +162,10 @@ async fn a_courier_that_has_stopped_leaves_nobody_waiting() {
     let mut bench = Bench::new();
     bench.stop.cancel();
     bench.courier.join_next().await;
-    let why = bench.ask(&["k"], HOUR).await.unwrap_err();
-    assert!(matches!(why, Undecided::Store(StoreError::Disconnected)));
+    bench.will([Conduct::Hangs, Conduct::Grants]);
+    let late = bench.ask(&["k"], Duration::from_millis(10)).await;
+    assert!(matches!(late, Err(Undecided::Late)));
+    assert!(bench.ask(&["k"], HOUR).await.unwrap()[0].fits);
 }
 
 async fn is_pending<T>(future: &mut (impl Future<Output = T> + Unpin)) -> bool {
@@ -147,10 +180,10 @@ async fn is_pending<T>(future: &mut (impl Future<Output = T> + Unpin)) -> bool {
 enum Conduct {
     Grants,
     Hangs,
-    Panics,
     Refuses,
     /// Until it is told to go on, and grants then.
     Waits,
+    WaitsAndPanics,
 }
 
 type Seen = (Vec<Take>, Vec<GiveBack>);
@@ -177,8 +210,11 @@ impl Store for Planned {
         Box::pin(async move {
             match conduct {
                 Conduct::Hangs => std::future::pending().await,
-                Conduct::Panics => panic!("as planned"),
                 Conduct::Waits => self.go_on.notified().await,
+                Conduct::WaitsAndPanics => {
+                    self.go_on.notified().await;
+                    panic!("as planned");
+                }
                 Conduct::Grants | Conduct::Refuses => {}
             }
             let fits = conduct != Conduct::Refuses;
