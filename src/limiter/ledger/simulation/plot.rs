@@ -4,13 +4,16 @@ use fastrand::Rng;
 
 use crate::limiter::ledger::simulation::store::Mutant;
 use crate::limiter::ledger::simulation::world::World;
+use crate::limiter::ledger::simulation::world::trap::Trap;
 
 /// A schedule: everything in it follows from these.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Plot {
     pub(super) seed: u64,
     pub(super) n_requests: u64,
     pub(super) mutant: Option<Mutant>,
+    /// What is planned, if anything is.
+    pub(super) trap: Option<Trap>,
     /// What may happen, by the bits below.
     bad: u32,
 }
@@ -18,13 +21,23 @@ pub(super) struct Plot {
 impl Plot {
     pub(super) fn new(seed: u64, mutant: Option<Mutant>) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let bad = rng.u32(..) & rng.u32(..);
-        let bad = mutant.map_or(bad, |it| shown_by(it) | bad & rng.u32(..));
         Self {
             seed,
             n_requests: 500,
             mutant,
-            bad,
+            trap: None,
+            bad: rng.u32(..1 << BITS) & rng.u32(..),
+        }
+    }
+
+    /// A schedule that is planned, in which nothing else goes wrong.
+    pub(super) fn planned(seed: u64, trap: Trap, mutant: Option<Mutant>) -> Self {
+        Self {
+            // All that are planned.
+            n_requests: 1_000,
+            mutant,
+            trap: Some(trap),
+            ..Self::smooth(seed)
         }
     }
 
@@ -34,6 +47,7 @@ impl Plot {
             seed,
             n_requests: 0,
             mutant: None,
+            trap: None,
             bad: 0,
         }
     }
@@ -45,49 +59,36 @@ impl Plot {
         }
     }
 
-    /// If a window is over, the schedule with as little in it as still shows that.
-    pub(super) fn smallest_breach(self) -> Option<Self> {
-        World::play(&self)?;
+    /// The schedule with as little in it as still brings a window over, as this one does.
+    pub(super) fn smallest_breach(self) -> Self {
         let mut smallest = self;
-        for bit in 0..BITS {
-            let simpler = Self {
-                bad: smallest.bad & !(1 << bit),
-                ..smallest
-            };
-            if World::play(&simpler).is_some() {
-                smallest = simpler;
-            }
+        while let Some(smaller) = smallest.smaller().find(|it| World::play(it).is_some()) {
+            smallest = smaller;
         }
-        while smallest.n_requests > 1 {
-            let n_requests = smallest.n_requests * 4 / 5;
-            let shorter = Self {
-                n_requests,
-                ..smallest
-            };
-            if World::play(&shorter).is_none() {
-                break;
-            }
-            smallest = shorter;
-        }
-        Some(smallest)
+        smallest
+    }
+
+    /// Schedules with less in them.
+    fn smaller(self) -> impl Iterator<Item = Self> {
+        let n_requests = self.n_requests;
+        let fewer = [n_requests / 2, n_requests * 9 / 10, n_requests - 1];
+        let fewer_requests = fewer.map(|n_requests| Self { n_requests, ..self });
+        let bits = (0..BITS).filter(move |bit| self.may(1 << bit));
+        let fewer_mishaps = bits.map(move |bit| Self {
+            bad: self.bad & !(1 << bit),
+            ..self
+        });
+        fewer_requests.into_iter().chain(fewer_mishaps)
     }
 
     /// Whether something may happen.
     pub(super) fn may(&self, what: u32) -> bool {
         self.bad & what != 0
     }
-}
 
-/// What has to happen for a mutant to show.
-fn shown_by(mutant: Mutant) -> u32 {
-    match mutant {
-        Mutant::ExpiresAfterWindow => GAPS,
-        Mutant::LeftoversFresh => COSTS | GAPS | TWO_KEYS,
-        Mutant::ValidFromReply => GAPS | VERY_LATE,
-        Mutant::BookedAtStart
-        | Mutant::GivenBackBlindly
-        | Mutant::GivenBackTwice
-        | Mutant::NowAtNewest => 0,
+    /// How many things may go wrong.
+    pub(super) fn n_mishaps(&self) -> u32 {
+        self.bad.count_ones()
     }
 }
 

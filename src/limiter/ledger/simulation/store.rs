@@ -8,6 +8,7 @@ use crate::algorithm::LogId;
 use crate::algorithm::Terms;
 use crate::algorithm::Timestamp;
 use crate::algorithm::sliding::Log;
+use crate::algorithm::sliding::Quota;
 use crate::store::Answer;
 use crate::store::GiveBack;
 use crate::store::Take;
@@ -19,14 +20,20 @@ pub(super) enum Mutant {
     BookedAtStart,
     /// A key lives for a window after it was written.
     ExpiresAfterWindow,
-    /// What is given back is taken from the oldest hits.
+    /// What is given back is taken from the oldest hits of whichever log there is.
     GivenBackBlindly,
     /// What is given back is sent again.
     GivenBackTwice,
+    /// What is given back is taken from the oldest hits.
+    GivenBackWithoutDate,
+    /// What is given back is taken from whichever log there is.
+    GivenBackWithoutId,
     /// What could be left over is booked as what could not.
     LeftoversFresh,
     /// The time is never earlier than that of the newest entry.
     NowAtNewest,
+    /// A reset forgets what may still be used.
+    ResetForgets,
     /// A lease may be used from when its answer came.
     ValidFromReply,
 }
@@ -69,6 +76,9 @@ impl LogStore {
     pub(super) fn reset(&mut self, key: &[u8], now: Timestamp) {
         self.n_logs += 1;
         let id = LogId(self.n_logs);
+        if self.mutant == Some(Mutant::ResetForgets) {
+            self.logs.remove(key);
+        }
         if let Some((log, _)) = self.logs.get_mut(key) {
             log.reset(now, id);
         }
@@ -78,16 +88,18 @@ impl LogStore {
         let Some((log, _)) = self.logs.get_mut(&unused.key) else {
             return;
         };
-        let mut booked = unused.booked;
-        if self.mutant == Some(Mutant::GivenBackBlindly) {
-            let window = unused.window.micros();
-            let oldest = Timestamp(now.0.saturating_sub(window) + 1_000_001);
-            booked = Booked {
-                id: log.id(),
-                date: oldest,
-            };
-        }
-        log.give_back(unused.quota(), unused.hits, booked, now);
+        let quota = unused.quota();
+        // Nothing is taken of what is earlier.
+        let window = unused.window.micros();
+        let oldest = newest(log, quota, window).max(now).0 - window + 1;
+        let (Booked { id, date }, oldest) = (unused.booked, Timestamp(oldest));
+        let (id, date) = match self.mutant {
+            Some(Mutant::GivenBackBlindly) => (log.id(), oldest),
+            Some(Mutant::GivenBackWithoutDate) => (id, oldest),
+            Some(Mutant::GivenBackWithoutId) => (log.id(), date),
+            _ => (id, date),
+        };
+        log.give_back(quota, unused.hits, Booked { id, date }, now);
     }
 
     fn take(&mut self, take: &Take, now: Timestamp) -> Answer {
@@ -105,8 +117,7 @@ impl LogStore {
         log.follow(now, shifted);
         let mut at = now;
         if self.mutant == Some(Mutant::NowAtNewest) {
-            let empty = log.empty_at(quota, Timestamp(window));
-            at = now.max(Timestamp(empty.0 - window));
+            at = now.max(newest(log, quota, window));
         }
         let whole = log.fits(quota, take.hits, Terms::whole(take.hits), at);
         let is_charged = match take.hits {
@@ -129,4 +140,10 @@ impl LogStore {
             booked,
         }
     }
+}
+
+/// The date of the newest entry; long ago if there is none.
+fn newest(log: &Log, quota: Quota, window: u64) -> Timestamp {
+    let empty = log.empty_at(quota, Timestamp(window));
+    Timestamp(empty.0 - window)
 }

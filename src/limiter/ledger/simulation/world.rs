@@ -1,7 +1,9 @@
 //! Three replicas and a store in virtual time, and what happens to them.
 
 mod mishaps;
+mod outcome;
 mod traffic;
+pub(super) mod trap;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -15,7 +17,6 @@ use crate::algorithm::Timestamp;
 use crate::limiter::ledger::Asked;
 use crate::limiter::ledger::Ledger;
 use crate::limiter::ledger::flight::Flight;
-use crate::limiter::ledger::flight::Grant;
 use crate::limiter::ledger::flight::Reply;
 use crate::limiter::ledger::queue::Manner;
 use crate::limiter::ledger::simulation::plot::LITTLE_ROOM;
@@ -53,6 +54,10 @@ pub(super) struct World {
     begun_anew: u64,
     window: Window,
     limit: u32,
+    /// For how long the first replica's answers and what anybody gives back are under way, where that is
+    /// planned.
+    answers_take: u64,
+    give_backs_take: u64,
     /// How many requests come before the next gap, and whether at once.
     until_gap: u32,
     is_rush: bool,
@@ -90,6 +95,7 @@ enum Event {
     ExecutesAlone(usize, usize),
     ReturnsAlone(usize, usize, Option<Answer>),
     GivesBack(Vec<GiveBack>),
+    Resets,
     TimesOut(usize),
     Tick(usize),
 }
@@ -127,6 +133,8 @@ impl World {
                 1..4 => rng.u32(65..100),
                 _ => rng.u32(100..300),
             },
+            answers_take: 0,
+            give_backs_take: 0,
             until_gap: 0,
             is_rush: true,
             rng,
@@ -217,6 +225,7 @@ impl World {
                 let clock = self.store_clock();
                 self.store.call(&unused, None, clock);
             }
+            Event::Resets => self.reset(),
             Event::TimesOut(request) => self.end(request, false),
             Event::Tick(replica) => {
                 let now = self.local(replica);
@@ -269,84 +278,6 @@ impl World {
         }
     }
 
-    fn reply_alone(&mut self, request: usize, index: usize, answer: Option<Answer>) {
-        let reply = match answer {
-            Some(it) if it.decision.fits => {
-                let grant = Grant {
-                    hits: it.granted,
-                    booked: it.booked,
-                    ..Grant::default()
-                };
-                Reply::Granted(it.decision, grant)
-            }
-            Some(it) => Reply::Refused(it.decision),
-            None => Reply::Failed,
-        };
-        self.reply(request, index, reply);
-    }
-
-    fn reply(&mut self, request: usize, index: usize, reply: Reply) {
-        if self.requests[request].is_over {
-            self.put_back(request, index, reply);
-            return;
-        }
-        self.requests[request].replies[index] = Some(reply);
-        let replies = &self.requests[request].replies;
-        if replies.iter().all(Option::is_some) {
-            let is_granted = |reply: &Option<Reply>| matches!(reply, Some(Reply::Granted(..)));
-            let admitted = replies.iter().all(is_granted);
-            self.end(request, admitted);
-        }
-    }
-
-    /// Ends a request: admitted, or with everything put back that it was granted.
-    fn end(&mut self, request: usize, admitted: bool) {
-        if std::mem::replace(&mut self.requests[request].is_over, true) {
-            return;
-        }
-        self.requests[request].admitted = admitted;
-        for index in 0..self.requests[request].takes.len() {
-            let is_ask = matches!(self.requests[request].takes[index].hits, Hits::Ask(_));
-            if admitted && is_ask {
-                self.use_hits(request, index);
-            } else if let Some(reply) = self.requests[request].replies[index] {
-                self.put_back(request, index, reply);
-            }
-        }
-    }
-
-    fn use_hits(&mut self, request: usize, index: usize) {
-        let Request {
-            begin, ref takes, ..
-        } = self.requests[request];
-        let (hits, limit) = match takes[index].hits {
-            Hits::Ask(hits) => (hits, Some(u64::from(takes[index].limit))),
-            Hits::Report(hits) => (hits, None),
-        };
-        let used = Use {
-            begin,
-            end: self.now,
-            hits,
-            limit,
-        };
-        let key = usize::from(takes[index].key[0]);
-        if key > 0 || begin >= self.begun_anew {
-            self.uses[key].push(used);
-        }
-    }
-
-    fn put_back(&mut self, request: usize, index: usize, reply: Reply) {
-        let Request {
-            replica, ref takes, ..
-        } = self.requests[request];
-        if let (Reply::Granted(_, grant), Hits::Ask(_)) = (reply, takes[index].hits) {
-            let now = self.local(replica);
-            self.replicas[replica]
-                .ledger
-                .put_back(&takes[index], grant, now);
-        }
-    }
-
     fn local(&self, replica: usize) -> Timestamp {
         let Replica { drift, offset, .. } = self.replicas[replica];
         let now = i128::from(self.now);
@@ -381,7 +312,9 @@ impl Event {
                 Some(requests[*request].replica)
             }
             Self::Returns((replica, _), ..) | Self::Tick(replica) => Some(*replica),
-            Self::Executes(..) | Self::ExecutesAlone(..) | Self::GivesBack(_) => None,
+            Self::Executes(..) | Self::ExecutesAlone(..) | Self::GivesBack(_) | Self::Resets => {
+                None
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::limiter::ledger::simulation::record::breach;
 use crate::limiter::ledger::simulation::world::Event;
 use crate::limiter::ledger::simulation::world::World;
 use crate::limiter::ledger::simulation::world::ledger;
+use crate::limiter::ledger::simulation::world::trap::MESSAGE;
 
 impl World {
     /// Now and then something happens that should not.
@@ -55,7 +56,7 @@ impl World {
     }
 
     /// The first key begins anew: what was used before does not count any more.
-    fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         let clock = self.store_clock();
         self.store.reset(&[0], clock);
         let window = self.window.micros();
@@ -73,7 +74,9 @@ impl World {
         let delay = match (late, &event) {
             (true, Event::GivesBack(_)) => self.rng.u64(..self.window.micros() * 3 / 2),
             (true, _) => self.rng.u64(..3 * life),
-            (false, _) => self.rng.u64(100..500),
+            (false, Event::GivesBack(_)) if self.give_backs_take > 0 => self.give_backs_take,
+            (false, Event::Returns((0, _), ..)) if self.answers_take > 0 => self.answers_take,
+            (false, _) => self.rng.u64(100..MESSAGE),
         };
         let is_lost = self.plot.may(LOST) && self.rng.u32(..30) == 0;
         let event = match event {

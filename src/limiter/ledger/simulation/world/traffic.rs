@@ -24,19 +24,28 @@ impl World {
     /// Plays a schedule to its end.
     pub(in crate::limiter::ledger::simulation) fn play(plot: &Plot) -> Option<Breach> {
         let mut world = Self::new(*plot);
-        let mut at = 0;
-        for _ in 0..plot.n_requests {
-            at += world.gap();
-            let request = world.request(at);
-            world.requests.push(request);
-            world.plan(at, Event::Arrives(world.requests.len() - 1));
-        }
+        let end = match plot.trap {
+            Some(trap) => world.lay(trap),
+            None => world.ask_at_random(),
+        };
         // Nothing is asked for later, and nobody waits for longer.
-        world.run(at + 8 * world.life());
+        world.run(end + 8 * world.life());
         let window = world.window.micros();
         let mut at_end = world.uses.iter_mut();
         let at_end = || at_end.find_map(|uses| breach(uses, window));
         world.breach.or_else(at_end)
+    }
+
+    /// Plans requests that nobody planned; when the last comes.
+    fn ask_at_random(&mut self) -> u64 {
+        let mut at = 0;
+        for _ in 0..self.plot.n_requests {
+            at += self.gap();
+            let request = self.request(at);
+            self.requests.push(request);
+            self.plan(at, Event::Arrives(self.requests.len() - 1));
+        }
+        at
     }
 
     /// How many hits each of three replicas admits that are asked for more than passes, for so many
@@ -119,7 +128,7 @@ impl World {
         Request::new(replica, at, takes)
     }
 
-    fn take(&self, key: usize, hits: u64) -> Take {
+    pub(super) fn take(&self, key: usize, hits: u64) -> Take {
         Take {
             key: vec![u8::try_from(key).unwrap()],
             algorithm: Algorithm::SlidingWindow,
