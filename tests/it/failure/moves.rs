@@ -5,6 +5,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use crate::failure::scene::serve;
 use crate::failure::traffic;
 use crate::failure::traffic::Kind;
+use crate::failure::traffic::Leases;
 use crate::failure::traffic::Traffic;
 use crate::support::eventually;
 use crate::support::redis::Redis;
@@ -17,11 +18,11 @@ async fn a_failover_by_sentinels_is_followed() {
     let Some(mut watched) = Watched::start() else {
         return;
     };
-    let (rules, url) = (traffic::rules(), watched.url());
+    let (rules, url) = (traffic::rules(Leases::Off), watched.url());
     let auth = ["--redis-sentinel-auth", PASSWORD];
     let arguments = [&[url.as_str()], auth.as_slice()].concat();
-    let service = serve(rules.path().to_str().unwrap(), &arguments).await;
-    let mut traffic = Traffic::start(service.grpc()).await;
+    let service = serve(rules.path().to_str().unwrap(), Leases::Off, &arguments).await;
+    let mut traffic = Traffic::start(service.grpc(), Leases::Off).await;
     traffic.settles().await;
     watched.servers[0].kill();
     let replica = watched.servers[1].address();
@@ -37,9 +38,9 @@ async fn a_failover_in_a_cluster_is_followed() {
     let Some(mut cluster) = Cluster::start() else {
         return;
     };
-    let (rules, url) = (traffic::rules(), cluster.url());
-    let service = serve(rules.path().to_str().unwrap(), &[&url]).await;
-    let mut traffic = Traffic::start(service.grpc()).await;
+    let (rules, url) = (traffic::rules(Leases::Off), cluster.url());
+    let service = serve(rules.path().to_str().unwrap(), Leases::Off, &[&url]).await;
+    let mut traffic = Traffic::start(service.grpc(), Leases::Off).await;
     traffic.settles().await;
     cluster.nodes[0].kill();
     let promoted = cluster.nodes[3].address();
@@ -61,9 +62,9 @@ async fn what_other_nodes_of_a_cluster_have_is_counted_on() {
     for node in &cluster.nodes {
         node.command::<()>("CONFIG SET cluster-require-full-coverage no");
     }
-    let (rules, url) = (traffic::rules(), cluster.url());
-    let service = serve(rules.path().to_str().unwrap(), &[&url]).await;
-    let mut traffic = Traffic::start(service.grpc()).await;
+    let (rules, url) = (traffic::rules(Leases::Off), cluster.url());
+    let service = serve(rules.path().to_str().unwrap(), Leases::Off, &[&url]).await;
+    let mut traffic = Traffic::start(service.grpc(), Leases::Off).await;
     traffic.settles().await;
     let has = |kind: Kind, node: &Redis| {
         let keys: Vec<String> = node.command(&format!("KEYS *:{},*", kind.key()));
@@ -94,13 +95,44 @@ async fn what_other_nodes_of_a_cluster_have_is_counted_on() {
 }
 
 #[tokio::test]
+async fn a_cluster_is_done_without_while_a_slot_has_no_node_and_asked_again_when_it_has() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let (rules, url) = (traffic::rules(Leases::Off), cluster.url());
+    let service = serve(rules.path().to_str().unwrap(), Leases::Off, &[&url]).await;
+    let mut traffic = Traffic::start(service.grpc(), Leases::Off).await;
+    traffic.settles().await;
+    let owner = &cluster.nodes[0];
+    let is_unused = |slot: &u16| {
+        let n_keys: u64 = owner.command(&format!("CLUSTER COUNTKEYSINSLOT {slot}"));
+        n_keys == 0
+    };
+    let slot = (0..).find(is_unused).unwrap();
+    // No node serves anything any more.
+    for master in &cluster.nodes[..3] {
+        master.command::<()>(&format!("CLUSTER DELSLOTS {slot}"));
+    }
+    let outages = r#"slidegate_store_outages_total{store="redis"}"#;
+    service.reports(ServingStatus::NotServing).await;
+    traffic.is_used_up_alone().await;
+    traffic.is_decided_by_choice().await;
+    assert_eq!(service.metric(outages), 1.0, "{}", service.log());
+    service.wait_for_log("1 of 16384 slots have no node");
+    owner.command::<()>(&format!("CLUSTER ADDSLOTS {slot}"));
+    service.serves().await;
+    traffic.settles().await;
+    traffic.passed_at_most(2).await;
+}
+
+#[tokio::test]
 async fn slots_that_move_are_followed_without_a_miscount() {
     let Some(cluster) = Cluster::start() else {
         return;
     };
-    let (rules, url) = (traffic::rules(), cluster.url());
-    let service = serve(rules.path().to_str().unwrap(), &[&url]).await;
-    let mut traffic = Traffic::start(service.grpc()).await;
+    let (rules, url) = (traffic::rules(Leases::Off), cluster.url());
+    let service = serve(rules.path().to_str().unwrap(), Leases::Off, &[&url]).await;
+    let mut traffic = Traffic::start(service.grpc(), Leases::Off).await;
     traffic.settles().await;
     for key in ["allow", "local", "scarce", "deny"] {
         cluster.move_key(&format!("*:{key},*"));

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::failure::ask;
 use crate::failure::scene::Scene;
+use crate::failure::traffic::Leases;
 use crate::support::now;
 use crate::support::proxy::Mode;
 use crate::support::proxy::Proxy;
@@ -35,48 +36,54 @@ async fn a_way_that_loses_everything_without_a_word() {
 }
 
 async fn suffers(mode: Mode) {
-    let Some(mut scene) = Scene::start().await else {
-        return;
-    };
-    let begin = now();
-    let before = scene.proxy.n_accepted();
-    scene.proxy.set(mode);
-    scene.does_without().await;
-    let connected = scene.proxy.n_accepted() - before;
-    assert!(connected <= at_most(begin.elapsed()), "{connected}");
-    scene.proxy.set(Mode::Pass);
-    scene.recovers().await;
+    for leases in Leases::BOTH {
+        let Some(mut scene) = Scene::start(leases).await else {
+            return;
+        };
+        let begin = now();
+        let before = scene.proxy.n_accepted();
+        scene.proxy.set(mode);
+        scene.does_without().await;
+        let connected = scene.proxy.n_accepted() - before;
+        assert!(connected <= at_most(begin.elapsed()), "{connected}");
+        scene.proxy.set(Mode::Pass);
+        scene.recovers().await;
+    }
 }
 
 #[tokio::test]
 async fn a_redis_that_stands_still() {
-    let Some(mut scene) = Scene::start().await else {
-        return;
-    };
-    scene.redis.pause();
-    scene.does_without().await;
-    scene.redis.resume();
-    scene.recovers().await;
+    for leases in Leases::BOTH {
+        let Some(mut scene) = Scene::start(leases).await else {
+            return;
+        };
+        scene.redis.pause();
+        scene.does_without().await;
+        scene.redis.resume();
+        scene.recovers().await;
+    }
 }
 
 #[tokio::test]
 async fn a_redis_that_is_killed_and_comes_back_with_nothing_in_it() {
-    let Some(mut scene) = Scene::start().await else {
-        return;
-    };
-    scene.redis.kill();
-    scene.does_without().await;
-    scene.redis.start_again();
-    scene.service.serves().await;
-    // What it forgot passes once more.
-    scene.traffic.settles().await;
-    scene.traffic.passed_at_most(3).await;
-    scene.holds_no_more();
+    for leases in Leases::BOTH {
+        let Some(mut scene) = Scene::start(leases).await else {
+            return;
+        };
+        scene.redis.kill();
+        scene.does_without().await;
+        scene.redis.start_again();
+        scene.service.serves().await;
+        // What it forgot passes once more.
+        scene.traffic.settles().await;
+        scene.traffic.passed_at_most(3).await;
+        scene.holds_no_more();
+    }
 }
 
 #[tokio::test]
 async fn a_script_cache_that_is_flushed_all_the_time() {
-    let Some(mut scene) = Scene::start().await else {
+    let Some(mut scene) = Scene::start(Leases::Off).await else {
         return;
     };
     for _ in 0..5 {

@@ -21,6 +21,14 @@ use crate::support::rls::request;
 pub(crate) struct Traffic {
     answers: Arc<Mutex<Vec<Answer>>>,
     clients: JoinSet<()>,
+    leases: Leases,
+}
+
+/// Whether hits are taken ahead of need, which only limits that are large enough allow.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Leases {
+    Off,
+    On,
 }
 
 /// What a request is about.
@@ -96,9 +104,29 @@ impl Kind {
     }
 }
 
+impl Leases {
+    pub(crate) const BOTH: [Self; 2] = [Self::Off, Self::On];
+
+    /// N of the limits that are used up.
+    pub(crate) fn limit(self) -> usize {
+        match self {
+            Self::Off => 5,
+            Self::On => 200,
+        }
+    }
+
+    /// As `--leases` takes it.
+    pub(crate) fn flag(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::On => "on",
+        }
+    }
+}
+
 impl Traffic {
     /// Starts to send.
-    pub(crate) async fn start(to: SocketAddr) -> Self {
+    pub(crate) async fn start(to: SocketAddr, leases: Leases) -> Self {
         let answers: Arc<Mutex<Vec<Answer>>> = Arc::default();
         let mut clients = JoinSet::new();
         for kind in Kind::ALL {
@@ -129,7 +157,11 @@ impl Traffic {
                 }
             });
         }
-        Self { answers, clients }
+        Self {
+            answers,
+            clients,
+            leases,
+        }
     }
 
     /// Waits for enough requests of every kind that begin from now on; their answers.
@@ -188,7 +220,8 @@ impl Traffic {
         self.phase().await;
         for kind in [Kind::Local, Kind::Scarce] {
             let passed = self.passed(kind);
-            assert!(passed <= times * LIMIT, "{kind:?}: {passed} of {LIMIT}");
+            let limit = self.leases.limit();
+            assert!(passed <= times * limit, "{kind:?}: {passed} of {limit}");
         }
     }
 
@@ -228,15 +261,16 @@ impl Traffic {
 }
 
 /// Limits for every kind.
-pub(crate) fn rules() -> NamedTempFile {
+pub(crate) fn rules(leases: Leases) -> NamedTempFile {
+    let limit = leases.limit();
     let mut file = NamedTempFile::with_suffix(".yaml").unwrap();
     writeln!(file, "domain: traffic\ndescriptors:").unwrap();
     for (key, choice, requests) in [
-        ("allow", "allow", LIMIT),
+        ("allow", "allow", limit),
         ("deny", "deny", 1_000_000),
         ("error", "error", 1_000_000),
-        ("local", "local", LIMIT),
-        ("scarce", "deny", LIMIT),
+        ("local", "local", limit),
+        ("scarce", "deny", limit),
     ] {
         let limit =
             format!("unit: hour, requests_per_unit: {requests}, on_store_failure: {choice}");
@@ -245,8 +279,6 @@ pub(crate) fn rules() -> NamedTempFile {
     file
 }
 
-/// N of the limits that are used up.
-pub(crate) const LIMIT: usize = 5;
 /// In how long a request is answered whatever happens to the store.
 const PROMISED: Duration = Duration::from_millis(15);
 /// How many requests of a kind show what holds.
