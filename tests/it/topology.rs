@@ -1,5 +1,7 @@
 //! Redis as people run it: every topology, through the front door, and what moves in it.
 
+mod name;
+
 use std::fs;
 use std::io::Write;
 

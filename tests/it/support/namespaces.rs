@@ -7,6 +7,7 @@ use std::env;
 use std::fs;
 use std::io;
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 
@@ -63,10 +64,16 @@ pub(crate) fn entered(test: &str) -> bool {
 
 /// Has names mean the loopback for every process inside.
 pub(crate) fn name_loopback(hosts: &Path, names: &[&str]) {
-    fs::write(hosts, format!("127.0.0.1 localhost {}\n", names.join(" "))).unwrap();
+    name(hosts, Ipv4Addr::LOCALHOST, names);
     let mut mount = Command::new("mount");
     mount.arg("--bind").arg(hosts).arg("/etc/hosts");
     assert!(mount.status().unwrap().success(), "{mount:?}");
+}
+
+/// Has names mean another address from now on, where [`name_loopback`] was called with the same file.
+pub(crate) fn name(hosts: &Path, address: Ipv4Addr, names: &[&str]) {
+    let names = names.join(" ");
+    fs::write(hosts, format!("127.0.0.1 localhost\n{address} {names}\n")).unwrap();
 }
 
 /// The first link of a new network is the loopback, and it is down.

@@ -35,11 +35,21 @@ impl Redis {
     /// As [`Redis::start`], with further arguments.
     #[track_caller]
     pub(crate) fn start_with(arguments: &[&str]) -> Option<Self> {
-        Self::start_in(TempDir::new().unwrap(), arguments)
+        Self::start_in(TempDir::new().unwrap(), arguments, free_address)
+    }
+
+    /// As [`Redis::start`], at an address that nobody else takes.
+    #[track_caller]
+    pub(crate) fn start_at(address: SocketAddr) -> Option<Self> {
+        Self::start_in(TempDir::new().unwrap(), &[], || address)
     }
 
     #[track_caller]
-    fn start_in(folder: TempDir, arguments: &[&str]) -> Option<Self> {
+    fn start_in(
+        folder: TempDir,
+        arguments: &[&str],
+        address: impl Fn() -> SocketAddr,
+    ) -> Option<Self> {
         if support::program("redis-server").is_none() {
             support::skip("REQUIRE_REDIS", "no `redis-server` on the PATH");
             return None;
@@ -47,7 +57,7 @@ impl Redis {
         let arguments: Vec<String> = arguments.iter().map(|it| (*it).to_owned()).collect();
         // Between looking for a free port and using it, somebody else may take it.
         let started = (0..10).find_map(|_| {
-            let address = free_address();
+            let address = address();
             Some((address, ready(address, &folder, &arguments)?))
         });
         let (address, process) = started.unwrap();
@@ -146,7 +156,7 @@ impl Redis {
 fn ready(address: SocketAddr, folder: &TempDir, arguments: &[String]) -> Option<Process> {
     let process = Process::start(
         Command::new("redis-server")
-            .args(["--bind", "127.0.0.1"])
+            .args(["--bind", &address.ip().to_string()])
             .args(["--port", &address.port().to_string()])
             .args(["--save", ""])
             .args(["--appendonly", "no"])
