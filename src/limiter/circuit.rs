@@ -156,16 +156,17 @@ impl Circuit {
 
     /// Takes note of whether all of the store answers; whether that is new.
     fn note(&self, answers: bool, now: Timestamp, metrics: &StoreMetrics) -> bool {
-        let is_new = self
-            .answers
-            .send_if_modified(|it| std::mem::replace(it, answers) != answers);
-        if is_new {
-            metrics.answers_since.set(now.0 as f64 / 1e6);
-            if !answers {
-                self.opened_at.store(now.0, Ordering::Relaxed);
+        // Since when goes before: who hears of it may look.
+        self.answers.send_if_modified(|it| {
+            let is_new = std::mem::replace(it, answers) != answers;
+            if is_new {
+                metrics.answers_since.set(now.0 as f64 / 1e6);
+                if !answers {
+                    self.opened_at.store(now.0, Ordering::Relaxed);
+                }
             }
-        }
-        is_new
+            is_new
+        })
     }
 
     /// How long a probe may take.

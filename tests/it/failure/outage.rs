@@ -14,8 +14,10 @@ use crate::support::redis::Redis;
 use crate::support::rls::channel;
 use crate::support::rls::request;
 use crate::support::service::Service;
+use crate::support::unix_seconds;
 
 const CONNECTED: &str = r#"slidegate_store_connected{store="redis"}"#;
+const SINCE: &str = r#"slidegate_store_since_timestamp_seconds{store="redis"}"#;
 
 #[tokio::test]
 async fn a_redis_that_is_away_at_the_start_is_waited_for() {
@@ -37,6 +39,32 @@ async fn a_redis_that_is_away_at_the_start_is_waited_for() {
     service.serves().await;
     ask(&mut rls).await.unwrap();
     assert_eq!(service.metric(CONNECTED), 1.0);
+}
+
+#[tokio::test]
+async fn health_and_metrics_say_whether_redis_answers_and_since_when() {
+    let begin = unix_seconds() as f64;
+    let Some(mut redis) = Redis::start() else {
+        return;
+    };
+    let service = Service::start(&["--store", &redis.url()]);
+    let state = || (service.metric(CONNECTED), service.metric(SINCE));
+    service.serves().await;
+    let (connected, connected_since) = state();
+    assert_eq!(connected, 1.0);
+    redis.kill();
+    service.reports(ServingStatus::NotServing).await;
+    let (connected, away_since) = state();
+    assert_eq!(connected, 0.0);
+    service.reports(ServingStatus::NotServing).await;
+    assert_eq!(state(), (0.0, away_since), "it stays what it was");
+    redis.start_again();
+    service.serves().await;
+    let (connected, back_since) = state();
+    assert_eq!(connected, 1.0);
+    let moments = [begin, connected_since, away_since, back_since];
+    assert!(moments.is_sorted_by(|one, next| one < next), "{moments:?}");
+    assert!(back_since < unix_seconds() as f64 + 1.0, "{moments:?}");
 }
 
 #[tokio::test]
