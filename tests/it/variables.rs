@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use crate::support::certificates::Authority;
 use crate::support::certificates::Secret;
+use crate::support::http::Call;
 use crate::support::process::Process;
 use crate::support::redis::Redis;
 use crate::support::redis::cluster::Cluster;
@@ -106,8 +107,67 @@ async fn a_cluster_counts_most_limits_and_another_server_those_per_second() {
     assert_eq!(cluster.nodes[..3].iter().map(elsewhere).sum::<usize>(), 1);
 }
 
+#[test]
+fn what_lets_somebody_in_stands_nowhere_whether_it_is_right_or_wrong() {
+    let protected = ["--requirepass", SECRETS[0]];
+    let (Some(redis), Some(other)) = (Redis::start_with(&protected), Redis::start()) else {
+        return;
+    };
+    let (url, other_url) = (redis.address().to_string(), other.address().to_string());
+    let sentinels = format!("main,{other_url},{url}");
+    for (of_main, url) in [("SINGLE", &url), ("SENTINEL", &sentinels)] {
+        let service = start(&[
+            ("LOG_LEVEL", "trace"),
+            ("REDIS_SOCKET_TYPE", "tcp"),
+            ("REDIS_TYPE", of_main),
+            ("REDIS_URL", url),
+            ("REDIS_AUTH", SECRETS[0]),
+            ("REDIS_SENTINEL_AUTH", SECRETS[1]),
+            ("REDIS_PERSECOND", "true"),
+            ("REDIS_PERSECOND_SOCKET_TYPE", "tcp"),
+            ("REDIS_PERSECOND_URL", &other_url),
+            ("REDIS_PERSECOND_AUTH", &format!("nobody:{}", SECRETS[2])),
+            ("REDIS_PERSECOND_SENTINEL_AUTH", SECRETS[3]),
+        ]);
+        match of_main {
+            "SINGLE" => {
+                service.wait_for_log(&format!("redis connected server={}", redis.address()))
+            }
+            _ => service.wait_for_log("redis not found"),
+        };
+        service.wait_for_log("authentication failed");
+        let asked = ["user", "second"].map(|key| {
+            let entries = format!(r#"[{{"entries": [{{"key": "{key}", "value": "x"}}]}}]"#);
+            service.json(&format!(
+                r#"{{"domain": "shop", "descriptors": {entries}}}"#
+            ))
+        });
+        let pages = ["/rlconfig", "/stats", "/"].map(|it| Call::get(it).send(service.debug()));
+        let metrics = Call::get("/metrics").send(service.metrics());
+        let told = asked.into_iter().chain(pages).chain([metrics]);
+        let told: Vec<String> = told.map(|it| it.body).chain([service.log()]).collect();
+        for secret in SECRETS {
+            assert!(!told.iter().any(|it| it.contains(secret)), "{told:#?}");
+        }
+    }
+}
+
 /// Starts the drop-in on a store and sees that a limit of ten is ten.
 async fn counts_exactly(store: &[(&str, &str)]) -> Service {
+    let service = start(store);
+    service.serves().await;
+    let mut rls = service.rls().await;
+    let mut admitted = 0;
+    for _ in 0..15 {
+        let request = request("shop", &[&[("user", "anna")]]);
+        admitted += usize::from(rls.admits(request).await);
+    }
+    assert_eq!(admitted, 10, "{}", service.log());
+    service
+}
+
+/// Starts the drop-in on a store.
+fn start(store: &[(&str, &str)]) -> Service {
     let folder = TempDir::new().unwrap();
     let files = folder.path().join("ratelimit/config");
     fs::create_dir_all(&files).unwrap();
@@ -131,14 +191,8 @@ async fn counts_exactly(store: &[(&str, &str)]) -> Service {
         ("SLIDEGATE_DRAIN_DELAY", "0s"),
     ]);
     command.envs(store.iter().copied());
-    let service = Service::of(Process::start(&mut command));
-    service.serves().await;
-    let mut rls = service.rls().await;
-    let mut admitted = 0;
-    for _ in 0..15 {
-        let request = request("shop", &[&[("user", "anna")]]);
-        admitted += usize::from(rls.admits(request).await);
-    }
-    assert_eq!(admitted, 10, "{}", service.log());
-    service
+    Service::of(Process::start(&mut command))
 }
+
+/// None is a part of anything else that is told.
+const SECRETS: [&str; 4] = ["s3cret-main", "s3cret-watch", "s3cret-quick", "s3cret-late"];
