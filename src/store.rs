@@ -197,7 +197,10 @@ pub enum StoreError {
     /// What is stored under a key of the request cannot be counted; other keys are not concerned.
     #[error("what is stored under the key cannot be counted: {0}")]
     Uncountable(String),
-    /// The store refused, or the connection broke.
+    /// The store refused, and its answer proves that nothing was executed.
+    #[error("the store refused")]
+    Refused(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// The store failed, or the connection broke: nobody knows what was executed.
     #[error("the store failed")]
     Failed(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }

@@ -188,21 +188,23 @@ impl Fallback {
         if self.owed.lock().is_empty() {
             return Ok(0);
         }
-        let owed: Vec<Owed> = std::mem::take(&mut *self.owed.lock())
-            .into_values()
-            .collect();
-        let reports: Vec<Take> = owed
-            .into_iter()
-            .filter_map(|it| it.report(now.steady))
-            .collect();
+        let owed = std::mem::take(&mut *self.owed.lock());
+        let reports = owed.into_values().filter_map(|owed| {
+            let report = owed.report(now.steady)?;
+            Some((owed, report))
+        });
+        let mut reports = reports.collect::<Vec<_>>().into_iter();
         let (mut booked, mut unknown) = (0, 0);
         let (mut kept, mut failure) = (Vec::new(), None);
-        let mut chunks = reports.chunks(AT_ONCE);
-        for chunk in chunks.by_ref() {
-            let mut is_silent = false;
-            let told = chunk.iter().map(|report| self.tell(store, report, now));
-            for (report, told) in chunk.iter().zip(store::all(told.collect()).await) {
-                let hits = hits(report);
+        let mut is_silent = false;
+        while !is_silent && reports.len() > 0 {
+            let chunk: Vec<_> = reports.by_ref().take(AT_ONCE).collect();
+            let told = chunk
+                .iter()
+                .map(|(_, report)| self.tell(store, report, now));
+            let told = store::all(told.collect()).await;
+            for ((owed, report), told) in chunk.into_iter().zip(told) {
+                let hits = hits(&report);
                 match told {
                     Ok(()) => booked += hits,
                     Err(Undecided::Store(StoreError::Uncountable(_))) => {
@@ -210,26 +212,22 @@ impl Fallback {
                     }
                     Err(why) => {
                         // Nothing is sent again that may have run.
-                        let was_sent = !matches!(
-                            why,
-                            Undecided::Store(StoreError::Disconnected | StoreError::Full)
-                        );
-                        if was_sent {
-                            (is_silent, unknown) = (true, unknown + hits);
-                        } else {
-                            kept.push(report.clone());
+                        match &why {
+                            Undecided::Store(
+                                StoreError::Disconnected
+                                | StoreError::Full
+                                | StoreError::Refused(_),
+                            ) => kept.push(owed),
+                            _ => (is_silent, unknown) = (true, unknown + hits),
                         }
                         failure = Some(why);
                     }
                 }
             }
-            if is_silent {
-                break;
-            }
         }
         self.metrics.booked.increment(booked);
-        kept.extend(chunks.flatten().cloned());
-        self.owe(&kept, None, now.steady);
+        kept.extend(reports.map(|(owed, _)| owed));
+        self.keep(kept, now.steady);
         let Some(why) = failure else {
             return Ok(booked);
         };
@@ -244,6 +242,21 @@ impl Fallback {
             }
         }
         Err(why)
+    }
+
+    /// Remembers on what the store was not told.
+    fn keep(&self, kept: Vec<Owed>, now: Timestamp) {
+        let mut since = Vec::new();
+        let mut owed = self.owed.lock();
+        for kept in kept {
+            // Where more was admitted since, the earlier hits count as if with those.
+            match owed.contains_key(kept.take.key.as_slice()) {
+                true => since.extend(kept.report(now)),
+                false => drop(owed.insert(kept.take.key.clone(), kept)),
+            }
+        }
+        drop(owed);
+        self.owe(&since, None, now);
     }
 
     /// Tells the store of one key; what is told at once shares calls where it can.
@@ -284,12 +297,12 @@ impl Fallback {
 
 impl Owed {
     /// What of it still counts, as a report.
-    fn report(self, now: Timestamp) -> Option<Take> {
+    fn report(&self, now: Timestamp) -> Option<Take> {
         let remaining = self.log.remaining(counted(&self.take), now);
         let hits = u64::from(u32::MAX) - remaining;
         (hits > 0).then_some(Take {
             hits: Hits::Report(hits),
-            ..self.take
+            ..self.take.clone()
         })
     }
 }

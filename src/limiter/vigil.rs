@@ -11,6 +11,7 @@ use crate::rule::limit::Window;
 use crate::store;
 use crate::store::BoxFuture;
 use crate::store::Now;
+use crate::store::StoreError;
 use crate::store::Take;
 use crate::store::Veto;
 
@@ -60,6 +61,11 @@ impl Limiter {
         }
         match failure {
             None => self.circuit.close(now.steady, metrics),
+            // Where probes pass, what is refused to be booked is so for its own keys only.
+            Some(Undecided::Store(why @ StoreError::Refused(_))) if !is_none => {
+                let why = Undecided::Store(why);
+                self.circuit.close_in_part(&why, now.steady, metrics);
+            }
             Some(why) if is_none || self.store.is_one_place() => {
                 self.circuit.failed(&why, patience, now.steady, metrics);
             }

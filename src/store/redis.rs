@@ -41,6 +41,7 @@ use crate::store::redis::address::Unreadable;
 use crate::store::redis::attendance::Attendance;
 use crate::store::redis::batch::Batches;
 use crate::store::redis::connect::Servers;
+use crate::store::redis::node::Sent;
 use crate::store::redis::oddity::Oddity;
 use crate::store::redis::script::Call;
 use crate::store::redis::script::Expiry;
@@ -188,7 +189,13 @@ impl RedisStore {
             pipe.cmd("INCRBY").arg(key).arg(hits.min(MAX_HITS));
             pipe.cmd("EXPIRE").arg(key).arg(self.expiry.seconds(take));
         }
-        let counts = self.link.send_all(lane, &pipe, 2 * takes.len()).await?;
+        let answers = self.link.send_all(lane, &pipe, 2 * takes.len()).await?;
+        let is_nothing_counted = answers.iter().step_by(2).all(Result::is_err);
+        let counts: Result<Vec<_>, _> = answers.into_iter().collect();
+        let counts = counts.map_err(|error| match is_nothing_counted {
+            true => Sent::Refused(error).into(),
+            false => StoreError::failed(error),
+        })?;
         let answer = |(take, count): (&Take, &::redis::Value)| {
             let count: u64 = ::redis::from_redis_value_ref(count).map_err(script::unexpected)?;
             Ok(script::counted(take, count, now))

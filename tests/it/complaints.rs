@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use tempfile::NamedTempFile;
+use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::support::certificates::Authority;
 use crate::support::certificates::Secret;
@@ -183,7 +184,7 @@ async fn a_server_that_comes_and_goes_is_not_told_of_each_time() {
 }
 
 #[tokio::test]
-async fn keys_that_the_user_may_not_write_are_named_a_few_times_at_most() {
+async fn keys_that_the_user_may_not_write_are_named_a_few_times_and_booked_when_it_may() {
     let Some(redis) = Redis::start() else {
         return;
     };
@@ -199,15 +200,35 @@ async fn keys_that_the_user_may_not_write_are_named_a_few_times_at_most() {
     let message =
         r#"{"domain": "bad", "descriptors": [{"entries": [{"key": "fixed", "value": "x"}]}]}"#;
     // What passes alone cannot be booked, again and again.
-    eventually("it is tried often", || {
+    let n_refused = || {
+        let log: Vec<redis::Value> = redis.command("ACL LOG");
+        log.len()
+    };
+    let mut n_asked = 0;
+    eventually("it is refused often", || {
         assert_eq!(service.json(message).status, 200);
-        let lost = service.metric(r#"slidegate_fallback_hits_total{fate="lost"}"#);
-        (lost >= 20.0).then_some(())
+        n_asked += 1;
+        (n_asked >= 200 && n_refused() > 0).then_some(())
     });
+    service.reports(ServingStatus::NotServing).await;
     says(&service, &["WARN", "no permissions"]);
     let log = service.log();
     let n_warnings = log.lines().filter(|it| it.contains("WARN")).count();
     assert!(n_warnings <= 12, "{log}");
+    let hits = |fate: &str| {
+        service.metric(&format!(
+            r#"slidegate_fallback_hits_total{{fate="{fate}"}}"#
+        ))
+    };
+    assert_eq!([hits("booked"), hits("lost")], [0.0, 0.0]);
+
+    redis.command::<()>(&format!("ACL SETUSER {} ~bad*", permissions::USER));
+    service.serves().await;
+    assert_eq!([hits("booked"), hits("lost")], [f64::from(n_asked), 0.0]);
+    // An hour may have ended meanwhile, and another key begun.
+    let keys: Vec<String> = redis.command("KEYS bad*");
+    let count = |key| redis.command::<u32>(&format!("GET {key}"));
+    assert_eq!(keys.iter().map(count).sum::<u32>(), n_asked);
 }
 
 #[tokio::test]

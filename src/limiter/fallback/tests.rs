@@ -1,12 +1,11 @@
 //! Requests through the limiter while the store is away, on clocks that stand still.
 
+mod moody;
+
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use proptest::prelude::*;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -15,6 +14,7 @@ use crate::limiter::Limiter;
 use crate::limiter::Options;
 use crate::limiter::Request;
 use crate::limiter::clock::Clock;
+use crate::limiter::fallback::tests::moody::Moody;
 use crate::limiter::tests::StoppedClock;
 use crate::limiter::verdict::Status;
 use crate::metrics::Metrics;
@@ -24,12 +24,7 @@ use crate::rule::Value;
 use crate::rule::limit::Cost;
 use crate::rule::limit::Limit;
 use crate::rule::limit::Unit;
-use crate::rule::limit::Window;
 use crate::rule::tree::RuleSet;
-use crate::store::Answer;
-use crate::store::BoxFuture;
-use crate::store::GiveBack;
-use crate::store::Presence;
 
 #[tokio::test(start_paused = true)]
 async fn each_rule_has_its_choice() {
@@ -184,6 +179,33 @@ async fn what_has_left_its_window_is_not_booked() {
     assert_eq!(booked.unwrap(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_the_store_refuses_to_book_is_kept_with_its_time() {
+    for asks_again in [false, true] {
+        let world = World::new(OnStoreFailure::Local, 1);
+        world.store.refuse();
+        let book = || {
+            world
+                .limiter
+                .fallback
+                .book(&*world.store, world.limiter.clock.now())
+        };
+        world.ask(&["local"]).await.unwrap();
+        assert!(book().await.is_err());
+        world.pass(30_000_000);
+        if asks_again {
+            world.ask(&["local"]).await.unwrap();
+        }
+        assert!(book().await.is_err());
+        world.pass(29_000_000);
+        assert!(book().await.is_err());
+        world.pass(2_000_000);
+        world.store.answer();
+        // A minute after the first, what came half a minute later still counts.
+        assert_eq!(book().await.unwrap(), u64::from(asks_again));
+    }
+}
+
 proptest! {
     #[test]
     fn hits_are_owed_exactly_where_they_were_admitted(
@@ -210,7 +232,7 @@ proptest! {
     }
 }
 
-/// A limiter over a store that can hang.
+/// A limiter over a store that can hang or refuse.
 struct World {
     limiter: Limiter,
     store: Arc<Moody>,
@@ -305,62 +327,3 @@ fn report(rule: &'static str, hits: u64) -> Descriptor<'static> {
 
 /// In place of a number of replicas: as many as the store tells.
 const LEARNED: u32 = 0;
-
-/// Counts in memory, unless it hangs.
-#[derive(Debug, Default)]
-struct Moody {
-    counts: MemoryStore,
-    hangs: AtomicBool,
-    n_asked: AtomicU64,
-    /// Somebody asks how many replicas there are.
-    counts_replicas: Notify,
-    /// Whoever holds it has them wait for the answer.
-    census: tokio::sync::Mutex<()>,
-}
-
-impl Moody {
-    fn hang(&self) {
-        self.hangs.store(true, Ordering::Relaxed);
-    }
-
-    fn answer(&self) {
-        self.hangs.store(false, Ordering::Relaxed);
-    }
-}
-
-impl Store for Moody {
-    fn take<'a>(
-        &'a self,
-        unused: &'a [GiveBack],
-        takes: &'a [Take],
-        now: Now,
-    ) -> BoxFuture<'a, Result<Vec<Answer>, StoreError>> {
-        self.n_asked.fetch_add(1, Ordering::Relaxed);
-        if self.hangs.load(Ordering::Relaxed) {
-            return Box::pin(std::future::pending());
-        }
-        self.counts.take(unused, takes, now)
-    }
-
-    fn reset<'a>(
-        &'a self,
-        key: &'a [u8],
-        window: Window,
-        now: Now,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.counts.reset(key, window, now)
-    }
-
-    fn attend<'a>(
-        &'a self,
-        _key: &'a [u8],
-        _replica: &'a str,
-        _presence: Presence,
-    ) -> BoxFuture<'a, Result<u32, StoreError>> {
-        Box::pin(async {
-            self.counts_replicas.notify_one();
-            drop(self.census.lock().await);
-            Ok(1)
-        })
-    }
-}

@@ -49,6 +49,7 @@ pub(super) enum Sent {
 impl From<Sent> for StoreError {
     fn from(sent: Sent) -> Self {
         match sent {
+            Sent::Refused(error) if did_not_run(&error) => Self::Refused(Arc::new(error)),
             Sent::Refused(error) => Self::failed(error),
             Sent::Lost(error) => error,
         }
@@ -202,6 +203,16 @@ impl Node {
     }
 }
 
+/// Whether an answer proves that nothing was executed. A script that may not do something may have done
+/// something else before.
+fn did_not_run(error: &RedisError) -> bool {
+    match error.code() {
+        Some("NOPERM") => !error.detail().is_some_and(|it| it.contains("script")),
+        Some(code) => DID_NOT_RUN.contains(&code),
+        None => false,
+    }
+}
+
 /// Whether a server refused to write because it is a replica. An error in a script has its code behind
 /// a general one: `ERR READONLY …`, or of Redis 6 `ERR … -READONLY …`.
 fn is_read_only(error: &RedisError) -> bool {
@@ -209,6 +220,19 @@ fn is_read_only(error: &RedisError) -> bool {
         || error.detail().is_some_and(|it| it.contains("READONLY "))
 }
 
+/// Errors of servers that write nothing at all, also in scripts.
+const DID_NOT_RUN: [&str; 10] = [
+    "BUSY",
+    "CLUSTERDOWN",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOAUTH",
+    "NOREPLICAS",
+    "OOM",
+    "READONLY",
+    "TRYAGAIN",
+];
 const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 const LAST_BACKOFF: Duration = Duration::from_millis(200);
 const PING_INTERVAL: Duration = Duration::from_millis(250);

@@ -110,28 +110,35 @@ impl Link {
         self.follow(Hop { node, is_asked }, call, Some(load)).await
     }
 
-    /// Sends `n` commands at once whose keys are all of this lane.
+    /// Sends `n` commands at once whose keys are all of this lane; each is executed or refused by
+    /// itself.
     pub(super) async fn send_all(
         &self,
         lane: Lane,
         commands: &Pipeline,
         n: usize,
-    ) -> Result<Vec<Value>, Sent> {
-        let node = self.node(lane).map_err(Sent::Lost)?;
-        let permit = self.permit().map_err(Sent::Lost)?;
-        let mut values = node.send_all(commands, n).await?;
+    ) -> Result<Vec<Result<Value, RedisError>>, StoreError> {
+        let node = self.node(lane)?;
+        let permit = self.permit()?;
+        let values = node.send_all(commands, n).await?;
         drop(permit);
-        for (value, command) in values.iter_mut().zip(commands.cmd_iter()) {
-            if let Value::ServerError(error) = value {
+        let mut answers = Vec::with_capacity(n);
+        for (value, command) in values.into_iter().zip(commands.cmd_iter()) {
+            let ended = match value.extract_error() {
+                Ok(value) => Ok(value),
                 // Each error is that of its own command, which did not run.
-                let error = RedisError::from(error.clone());
-                let Some(hop) = self.hop(&error, &node) else {
-                    return Err(node.ended(error));
-                };
-                *value = self.follow(hop, command, None).await?;
-            }
+                Err(error) => match self.hop(&error, &node) {
+                    Some(hop) => self.follow(hop, command, None).await,
+                    None => Err(node.ended(error)),
+                },
+            };
+            answers.push(match ended {
+                Ok(value) => Ok(value),
+                Err(Sent::Refused(error)) => Err(error),
+                Err(Sent::Lost(error)) => return Err(error),
+            });
         }
-        Ok(values)
+        Ok(answers)
     }
 
     /// Sends a command, and again where the answer says: only an answer that says that the command

@@ -8,8 +8,13 @@ use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::failure::ask;
 use crate::failure::rules;
+use crate::failure::scene::serve;
+use crate::failure::traffic::Leases;
+use crate::support::eventually;
 use crate::support::http::Call;
 use crate::support::now;
+use crate::support::proxy::Mode;
+use crate::support::proxy::Proxy;
 use crate::support::redis::Redis;
 use crate::support::rls::channel;
 use crate::support::rls::request;
@@ -145,6 +150,29 @@ async fn while_redis_is_away_every_rule_has_its_choice_and_what_passed_is_booked
     assert_eq!(service.metric(booked), 25.0);
     let log = service.log();
     assert_eq!(log.matches("the store does not answer").count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn what_is_booked_too_late_without_leases_stays_booked_beside_what_passed_alone() {
+    let Some(redis) = Redis::start() else {
+        return;
+    };
+    let (rules, proxy) = (rules(), Proxy::before(redis.address()));
+    let (path, url) = (rules.path(), format!("redis://{}", proxy.address()));
+    let service = serve(path.to_str().unwrap(), Leases::Off, &[&url]).await;
+    let mut rls = service.rls().await;
+    let mut admits = async || rls.admits(request("choices", &[&[("local", "v")]])).await;
+    // Slower than the request waits, and fast enough for the connection to stay.
+    proxy.set(Mode::Delay(Duration::from_millis(400)));
+    assert!(admits().await);
+    proxy.set(Mode::Pass);
+    eventually("it is booked", || {
+        let booked = service.metric(r#"slidegate_fallback_hits_total{fate="booked"}"#);
+        (booked == 1.0).then_some(())
+    });
+    for n in 0..12 {
+        assert_eq!(admits().await, n < 8, "two of ten were booked");
+    }
 }
 
 #[tokio::test]
