@@ -65,3 +65,52 @@ fn wall() -> Timestamp {
     let micros = since.unwrap_or_default().as_micros();
     Timestamp(u64::try_from(micros).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::fs;
+    use std::io;
+    use std::io::Write;
+    use std::path::Path;
+    use std::process::Command;
+
+    use super::*;
+
+    /// In a namespace in which the machine has slept for a day since it was started, as `/proc/uptime`
+    /// says there. This runs a second time inside.
+    #[test]
+    fn the_steady_clock_counts_what_the_machine_slept() {
+        const INSIDE: &str = "CLOCK_TEST_INSIDE";
+        const NAME: &str = "limiter::clock::tests::the_steady_clock_counts_what_the_machine_slept";
+        if env::var_os(INSIDE).is_some() {
+            let uptime = fs::read_to_string("/proc/uptime").unwrap();
+            let uptime: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+            let begin = since_boot() as f64 / 1e6;
+            assert!((begin - uptime).abs() < 600.0, "{begin} and {uptime}");
+            return;
+        }
+        let asleep = || {
+            let mut command = Command::new("unshare");
+            command.args(["--user", "--time", "--boottime", "86400"]);
+            command
+        };
+        let probe = asleep().arg("true").output();
+        if !probe.as_ref().is_ok_and(|it| it.status.success()) {
+            let is_known = Path::new("/proc/self/ns/time").exists();
+            let is_required = is_known && env::var_os("REQUIRE_NAMESPACES").is_some();
+            assert!(!is_required, "no namespace for time: {probe:?}");
+            // Not `eprintln!`: that would be captured, as the test passes.
+            let line = b"SKIPPED: no namespaces for time here\n";
+            io::stderr().write_all(line).unwrap();
+            return;
+        }
+        let mut inside = asleep();
+        inside.arg(env::current_exe().unwrap());
+        inside.args(["--exact", NAME]).env(INSIDE, "1");
+        let output = inside.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let passed = output.status.success() && said.contains("1 passed");
+        assert!(passed, "{said}");
+    }
+}

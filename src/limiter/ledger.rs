@@ -101,7 +101,7 @@ impl<W> Ledger<W> {
         };
         let account = shard.account(slot);
         self.give_back(account.follow(take.limit));
-        if let Some(reply) = account.answer(take.hits, now) {
+        if let Some(reply) = account.answer(take.hits, manner.may_lease, now) {
             match reply {
                 Reply::Granted(..) => self.metrics.granted.increment(1),
                 Reply::Failed | Reply::Refused(_) => self.metrics.refused.increment(1),

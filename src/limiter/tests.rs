@@ -1,5 +1,7 @@
 //! Requests through the limiter, on a clock that stands still.
 
+mod costs;
+
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -216,36 +218,6 @@ async fn metrics_show_a_thousand_values_of_a_rule_and_the_rest_as_other() {
     assert!(series("team_v.user_7", "over_limit"));
     assert!(series("team_other.user_other", "within"));
     assert!(!page.contains("user_1000\"") && !page.contains("xxx"));
-}
-
-#[tokio::test]
-async fn costs_after_checks_are_reports_and_booked_whatever_they_come_to() {
-    let service = Service::new(vec![limited("tokens", 21)]);
-    for _ in 0..3 {
-        assert!(service.ok(&[ask("tokens", 0)]).await);
-        service.decide(&[ask("tokens", 10)]).await;
-    }
-    assert!(!service.ok(&[ask("tokens", 0)]).await);
-}
-
-#[tokio::test]
-async fn one_cost_for_every_request_is_asked_for() {
-    let service = Service::new(vec![limited("tokens", 21)]);
-    assert!(service.ok(&[ask("tokens", 10)]).await);
-    assert!(service.ok(&[ask("tokens", 10)]).await);
-    assert!(!service.ok(&[ask("tokens", 10)]).await);
-    assert_eq!(service.decide(&[ask("tokens", 0)]).await, [(false, 1)]);
-}
-
-#[tokio::test]
-async fn a_rule_says_what_its_costs_are() {
-    let mut rule = limited("tokens", 21);
-    rule.cost = Some(Cost::Ask);
-    let service = Service::new(vec![rule]);
-    assert!(service.ok(&[ask("tokens", 0)]).await);
-    assert!(service.ok(&[ask("tokens", 20)]).await);
-    assert!(!service.ok(&[ask("tokens", 20)]).await);
-    assert!(service.ok(&[ask("tokens", 1)]).await);
 }
 
 #[tokio::test]

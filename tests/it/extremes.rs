@@ -29,7 +29,10 @@ async fn a_limit_of_zero_refuses_everything_but_charges_nothing_elsewhere() {
         assert_eq!(ask(&mut rls, "zero", hits).await, (Code::OverLimit, 0));
     }
     let both = request("extremes", &[&[("zero", "v")], &[("ten", "v")]]);
-    assert!(!rls.admits(both).await);
+    let answer = rls.ask(both).await.unwrap();
+    assert_eq!(answer.overall_code(), Code::OverLimit);
+    let remaining = answer.statuses.iter().map(|it| it.limit_remaining);
+    assert_eq!(remaining.collect::<Vec<_>>(), [0, 10]);
     assert_eq!(ask(&mut rls, "ten", 1).await, (Code::Ok, 9));
 }
 

@@ -2,11 +2,16 @@
 
 use std::io::Write;
 
+use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitRequest;
 use envoy_types::pb::envoy::service::ratelimit::v3::RateLimitResponse;
+use envoy_types::pb::google::protobuf::UInt64Value;
 use tempfile::NamedTempFile;
 use tokio::task::JoinSet;
 
+use crate::support::PATIENCE;
 use crate::support::eventually;
+use crate::support::http::Call;
+use crate::support::now;
 use crate::support::redis::Redis;
 use crate::support::rls::Rls;
 use crate::support::rls::request;
@@ -31,7 +36,7 @@ async fn a_hot_key_and_a_refused_one_cost_redis_a_call_in_a_while() {
     assert_eq!(n_admitted, 4_000 + 2);
     let takes = service.metric("slidegate_ledger_takes_total");
     assert!(takes < 400.0, "{takes} takes for 8,000 requests");
-    assert!(service.metric(r#"slidegate_ledger_answers_total{verdict="within"}"#) > 3_000.0);
+    assert!(service.metric(FROM_LEASE) > 3_000.0);
     assert!(service.metric(r#"slidegate_ledger_answers_total{verdict="over_limit"}"#) > 3_000.0);
 }
 
@@ -75,6 +80,67 @@ async fn a_replica_that_stops_gives_back_what_it_has_leased() {
 }
 
 #[tokio::test]
+async fn what_is_leased_goes_back_when_its_rule_is_gone() {
+    let Some(redis) = Redis::start() else {
+        return;
+    };
+    let rules = rules();
+    let service = Service::start(&["--rules", path(&rules), "--store", &redis.url()]);
+    service.serves().await;
+    assert_eq!(hammer(service.rls().await, "hot", 200).await, 200);
+    let others = self::rules();
+    let arguments = ["--rules", path(&others), "--store", &redis.url()];
+    let other = Service::start(&[&arguments[..], &["--leases", "off"]].concat());
+    other.serves().await;
+    std::fs::write(rules.path(), "domain: leases\ndescriptors: []\n").unwrap();
+    eventually("the rule is gone", || {
+        let in_force = Call::get("/rlconfig").send(service.debug()).body;
+        (!in_force.contains("hot")).then_some(())
+    });
+    let rls = other.rls().await;
+    let begin = now();
+    while checked(&rls, "hot").await != LIMIT - 200 {
+        assert!(begin.elapsed() < PATIENCE, "what was leased stays away");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_rule_with_reports_takes_no_leases_but_remembers_refusals() {
+    let Some(redis) = Redis::start() else {
+        return;
+    };
+    let rules = rules();
+    let service = Service::start(&["--rules", path(&rules), "--store", &redis.url()]);
+    service.serves().await;
+    let rls = service.rls().await;
+    assert_eq!(hammer(rls.clone(), "reported", 200).await, 200);
+    assert_eq!(service.metric(FROM_LEASE), 0.0);
+    report(&rls, "reported", LIMIT).await;
+    assert_eq!(hammer(rls, "reported", 200).await, 0);
+    let refused = service.metric(r#"slidegate_ledger_answers_total{verdict="over_limit"}"#);
+    assert!(refused > 0.0, "Redis was asked each time");
+}
+
+#[tokio::test]
+async fn a_rule_that_begins_to_report_uses_its_lease_no_more() {
+    let Some(redis) = Redis::start() else {
+        return;
+    };
+    let rules = rules();
+    let service = Service::start(&["--rules", path(&rules), "--store", &redis.url()]);
+    service.serves().await;
+    let rls = service.rls().await;
+    assert_eq!(hammer(rls.clone(), "hot", 200).await, 200);
+    let before = service.metric(FROM_LEASE);
+    assert!(before > 0.0, "no lease was held");
+    // The first cost beside requests without one: so it is a report.
+    report(&rls, "hot", LIMIT - 200).await;
+    assert_eq!(hammer(rls, "hot", 50).await, 0, "the window is full");
+    assert_eq!(service.metric(FROM_LEASE), before);
+}
+
+#[tokio::test]
 async fn a_replica_that_was_stopped_in_the_middle_of_a_lease_does_not_use_it_afterwards() {
     let Some(redis) = Redis::start() else {
         return;
@@ -83,10 +149,9 @@ async fn a_replica_that_was_stopped_in_the_middle_of_a_lease_does_not_use_it_aft
     let service = Service::start(&["--rules", path(&rules), "--store", &redis.url()]);
     service.serves().await;
     assert_eq!(hammer(service.rls().await, "hot", 200).await, 200);
-    let from_lease = r#"slidegate_ledger_answers_total{verdict="within"}"#;
     let before = (
         service.metric("slidegate_ledger_takes_total"),
-        service.metric(from_lease),
+        service.metric(FROM_LEASE),
     );
     service.signal("STOP");
     // The lease ends by a clock that goes on, whoever stands still: Redis' own tells when.
@@ -98,7 +163,7 @@ async fn a_replica_that_was_stopped_in_the_middle_of_a_lease_does_not_use_it_aft
     assert_eq!(hammer(service.rls().await, "hot", 1).await, 1);
     let after = (
         service.metric("slidegate_ledger_takes_total"),
-        service.metric(from_lease),
+        service.metric(FROM_LEASE),
     );
     assert_eq!(after, (before.0 + 1.0, before.1));
 }
@@ -112,7 +177,24 @@ async fn hammer(mut rls: Rls, key: &'static str, n_requests: usize) -> usize {
     n_admitted
 }
 
-fn message(key: &str) -> envoy_types::pb::envoy::service::ratelimit::v3::RateLimitRequest {
+/// Says that so many hits were used, on a rule that has reports.
+async fn report(rls: &Rls, key: &'static str, hits: u32) {
+    rls.clone().ask(costing(key, hits)).await.unwrap();
+}
+
+/// How many hits remain, without using one.
+async fn checked(rls: &Rls, key: &'static str) -> u32 {
+    remaining(&rls.clone().ask(costing(key, 0)).await.unwrap())
+}
+
+fn costing(key: &str, hits: u32) -> RateLimitRequest {
+    let mut message = message(key);
+    let value = u64::from(hits);
+    message.descriptors[0].hits_addend = Some(UInt64Value { value });
+    message
+}
+
+fn message(key: &str) -> RateLimitRequest {
     request("leases", &[&[(key, "v")]])
 }
 
@@ -136,6 +218,8 @@ fn rules() -> NamedTempFile {
 descriptors:
   - key: hot
     rate_limit: {{unit: hour, requests_per_unit: {LIMIT}}}
+  - key: reported
+    rate_limit: {{unit: hour, requests_per_unit: {LIMIT}, cost: report}}
   - key: narrow
     rate_limit: {{unit: hour, requests_per_unit: 2}}
 "
@@ -145,3 +229,4 @@ descriptors:
 }
 
 const LIMIT: u32 = 100_000;
+const FROM_LEASE: &str = r#"slidegate_ledger_answers_total{verdict="within"}"#;

@@ -108,11 +108,12 @@ impl<W> Account<W> {
         self.drop_lease()
     }
 
-    /// Answers an ask from the lease or the refusal, if they allow.
-    pub(super) fn answer(&mut self, hits: Hits, now: Timestamp) -> Option<Reply> {
+    /// Answers an ask from the lease or the refusal, if they allow. Where no lease may be taken, one that
+    /// was taken before is not used any more.
+    pub(super) fn answer(&mut self, hits: Hits, may_lease: bool, now: Timestamp) -> Option<Reply> {
         let hits = hits.count();
         self.touched = true;
-        if self.is_leased(hits, now) {
+        if may_lease && self.is_leased(hits, now) {
             self.leased -= saturated(hits);
             self.pass(hits);
             let grant = Grant {
@@ -261,7 +262,7 @@ impl<W> Account<W> {
         for waiter in next.into_iter().flatten() {
             let is_under = waiter.limit == self.limit;
             match is_under
-                .then(|| self.answer(Hits::Ask(waiter.hits), now))
+                .then(|| self.answer(Hits::Ask(waiter.hits), waiter.may_lease, now))
                 .flatten()
             {
                 Some(reply) => replies.push((waiter.who, reply)),

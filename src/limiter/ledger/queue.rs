@@ -19,7 +19,7 @@ pub(super) struct Waiter<W> {
     pub(super) limit: u32,
     until: Timestamp,
     is_one_of_several: bool,
-    may_lease: bool,
+    pub(super) may_lease: bool,
 }
 
 /// How an ask is made.

@@ -20,6 +20,17 @@ fn several_asks_get_what_remains_and_what_is_ahead_of_need_is_half_of_the_rest()
 }
 
 #[test]
+fn a_lease_lives_for_a_sub_bucket_and_a_second_at_most() {
+    let life = |limit, burst, window| Quota::new(limit, burst, seconds(window)).life();
+    assert_eq!(life(1_000, 0, 1), 15_625);
+    assert_eq!(life(1_000, 0, 10), 156_250);
+    assert_eq!(life(1_000, 0, 64), S);
+    assert_eq!(life(1_000, 0, 3_600), S);
+    assert_eq!(life(1_000, 1, 64), 0, "a bucket cannot take back");
+    assert_eq!([64, 65].map(|limit| life(limit, 0, 64)), [0, S]);
+}
+
+#[test]
 fn leased_hits_are_counted_until_a_window_after_the_lease_has_ended() {
     let quota = Quota::new(64, 0, seconds(64));
     let mut log = Log::new(LogId(1));
