@@ -15,43 +15,47 @@ use crate::support::redis::sentinel::Watched;
 
 #[tokio::test]
 async fn a_failover_by_sentinels_is_followed() {
-    let Some(mut watched) = Watched::start() else {
-        return;
-    };
-    let (rules, url) = (traffic::rules(Leases::Off), watched.url());
-    let auth = ["--redis-sentinel-auth", PASSWORD];
-    let arguments = [&[url.as_str()], auth.as_slice()].concat();
-    let service = serve(rules.path().to_str().unwrap(), Leases::Off, &arguments).await;
-    let mut traffic = Traffic::start(service.grpc(), Leases::Off).await;
-    traffic.settles().await;
-    watched.servers[0].kill();
-    let replica = watched.servers[1].address();
-    service.wait_for_log(&format!("redis connected server={replica}"));
-    service.serves().await;
-    traffic.settles().await;
-    // Once counted, once alone, once more where the replica had not heard of it.
-    traffic.passed_at_most(3).await;
+    for leases in Leases::BOTH {
+        let Some(mut watched) = Watched::start() else {
+            return;
+        };
+        let (rules, url) = (traffic::rules(leases), watched.url());
+        let auth = ["--redis-sentinel-auth", PASSWORD];
+        let arguments = [&[url.as_str()], auth.as_slice()].concat();
+        let service = serve(rules.path().to_str().unwrap(), leases, &arguments).await;
+        let mut traffic = Traffic::start(service.grpc(), leases).await;
+        traffic.settles().await;
+        watched.servers[0].kill();
+        let replica = watched.servers[1].address();
+        service.wait_for_log(&format!("redis connected server={replica}"));
+        service.serves().await;
+        traffic.settles().await;
+        // Once counted, once alone, once more where the replica had not heard of it.
+        traffic.passed_at_most(3).await;
+    }
 }
 
 #[tokio::test]
 async fn a_failover_in_a_cluster_is_followed() {
-    let Some(mut cluster) = Cluster::start() else {
-        return;
-    };
-    let (rules, url) = (traffic::rules(Leases::Off), cluster.url());
-    let service = serve(rules.path().to_str().unwrap(), Leases::Off, &[&url]).await;
-    let mut traffic = Traffic::start(service.grpc(), Leases::Off).await;
-    traffic.settles().await;
-    cluster.nodes[0].kill();
-    let promoted = cluster.nodes[3].address();
-    service.wait_for_log(&format!("redis connected server={promoted}"));
-    eventually("the replica has the slots", || {
-        let state: String = cluster.node(promoted).command("CLUSTER INFO");
-        state.contains("cluster_state:ok").then_some(())
-    });
-    service.serves().await;
-    traffic.settles().await;
-    traffic.passed_at_most(3).await;
+    for leases in Leases::BOTH {
+        let Some(mut cluster) = Cluster::start() else {
+            return;
+        };
+        let (rules, url) = (traffic::rules(leases), cluster.url());
+        let service = serve(rules.path().to_str().unwrap(), leases, &[&url]).await;
+        let mut traffic = Traffic::start(service.grpc(), leases).await;
+        traffic.settles().await;
+        cluster.nodes[0].kill();
+        let promoted = cluster.nodes[3].address();
+        service.wait_for_log(&format!("redis connected server={promoted}"));
+        eventually("the replica has the slots", || {
+            let state: String = cluster.node(promoted).command("CLUSTER INFO");
+            state.contains("cluster_state:ok").then_some(())
+        });
+        service.serves().await;
+        traffic.settles().await;
+        traffic.passed_at_most(3).await;
+    }
 }
 
 #[tokio::test]
@@ -139,4 +143,23 @@ async fn slots_that_move_are_followed_without_a_miscount() {
         traffic.is_counted().await;
     }
     traffic.passed_at_most(1).await;
+}
+
+#[tokio::test]
+async fn slots_that_move_while_hits_are_leased_are_followed_without_one_too_many() {
+    let Some(cluster) = Cluster::start() else {
+        return;
+    };
+    let (rules, url) = (traffic::rules(Leases::On), cluster.url());
+    let service = serve(rules.path().to_str().unwrap(), Leases::On, &[&url]).await;
+    let mut traffic = Traffic::start(service.grpc(), Leases::On).await;
+    // Enough to make the keys, and far from what there is.
+    traffic.phase().await;
+    for key in ["local", "scarce", "allow", "local", "scarce", "deny"] {
+        cluster.move_key(&format!("*:{key},*"));
+    }
+    traffic.settles().await;
+    traffic.passed_at_most(1).await;
+    let outages = r#"slidegate_store_outages_total{store="redis"}"#;
+    assert_eq!(service.metric(outages), 0.0, "{}", service.log());
 }
