@@ -212,15 +212,18 @@ impl Fallback {
                     }
                     Err(why) => {
                         // Nothing is sent again that may have run.
+                        let is_refused = matches!(&why, Undecided::Store(StoreError::Refused(_)));
                         match &why {
-                            Undecided::Store(
-                                StoreError::Disconnected
-                                | StoreError::Full
-                                | StoreError::Refused(_),
-                            ) => kept.push(owed),
+                            Undecided::Store(StoreError::Disconnected | StoreError::Full) => {
+                                kept.push(owed);
+                            }
+                            _ if is_refused => kept.push(owed),
                             _ => (is_silent, unknown) = (true, unknown + hits),
                         }
-                        failure = Some(why);
+                        // A refusal may be about one key, anything else is about the store.
+                        if failure.is_none() || !is_refused {
+                            failure = Some(why);
+                        }
                     }
                 }
             }

@@ -6,10 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ::redis::Cmd;
-use ::redis::ErrorKind;
 use ::redis::Pipeline;
 use ::redis::RedisError;
-use ::redis::ServerErrorKind;
 use ::redis::Value;
 use ::redis::aio::ConnectionLike;
 use ::redis::aio::MultiplexedConnection;
@@ -203,36 +201,74 @@ impl Node {
     }
 }
 
-/// Whether an answer proves that nothing was executed. A script that may not do something may have done
-/// something else before.
+/// Whether an answer proves that nothing was executed. What a script may not do is no proof, as it may
+/// have done something else before, but where no write is allowed it has written nothing.
 fn did_not_run(error: &RedisError) -> bool {
-    match error.code() {
-        Some("NOPERM") => !error.detail().is_some_and(|it| it.contains("script")),
-        Some(code) => DID_NOT_RUN.contains(&code),
-        None => false,
-    }
+    let is = |code: &&str| error.code() == Some(code);
+    NO_COMMAND.iter().any(is) || NO_WRITE.iter().any(|code| has_code(error, code))
 }
 
-/// Whether a server refused to write because it is a replica. An error in a script has its code behind
-/// a general one: `ERR READONLY …`, or of Redis 6 `ERR … -READONLY …`.
+/// Whether a server refused to write because it is a replica.
 fn is_read_only(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
-        || error.detail().is_some_and(|it| it.contains("READONLY "))
+    has_code(error, READ_ONLY)
 }
 
-/// Errors of servers that write nothing at all, also in scripts.
-const DID_NOT_RUN: [&str; 10] = [
+/// Whether an error is of this kind, or that is why a script failed: then its code is behind a general
+/// one, `ERR READONLY …`, or of Redis 6 `ERR … -READONLY …`.
+fn has_code(error: &RedisError, code: &str) -> bool {
+    let is_behind = |detail: &str| detail.contains(&format!("{code} "));
+    error.code() == Some(code) || error.detail().is_some_and(is_behind)
+}
+
+const READ_ONLY: &str = "READONLY";
+/// Errors of servers that take no writes at all.
+const NO_WRITE: [&str; 4] = ["MISCONF", "NOREPLICAS", "OOM", READ_ONLY];
+/// Errors of servers that did not take the command.
+const NO_COMMAND: [&str; 7] = [
     "BUSY",
     "CLUSTERDOWN",
     "LOADING",
     "MASTERDOWN",
-    "MISCONF",
     "NOAUTH",
-    "NOREPLICAS",
-    "OOM",
-    "READONLY",
+    "NOPERM",
     "TRYAGAIN",
 ];
 const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 const LAST_BACKOFF: Duration = Duration::from_millis(200);
 const PING_INTERVAL: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_proves_that_nothing_ran_where_the_command_or_all_writes_are_refused() {
+        for (line, expected) in [
+            ("NOPERM this user has no permissions to access a key", true),
+            ("LOADING Redis is loading the dataset in memory", true),
+            ("CLUSTERDOWN The cluster is down", true),
+            (
+                "OOM command not allowed when used memory > 'maxmemory'.",
+                true,
+            ),
+            (
+                "ERR OOM command not allowed. script: 7eb, on @user_script:1.",
+                true,
+            ),
+            (
+                "ERR Error running script: @user_script: -READONLY You can't write",
+                true,
+            ),
+            (
+                "ERR The user executing the script can't run this command",
+                false,
+            ),
+            ("ERR value is not an integer or out of range", false),
+            ("WRONGTYPE Operation against a key", false),
+        ] {
+            let parsed = ::redis::parse_redis_value(format!("-{line}\r\n").as_bytes());
+            let error = parsed.and_then(Value::extract_error).unwrap_err();
+            assert_eq!(did_not_run(&error), expected, "{line}");
+        }
+    }
+}
