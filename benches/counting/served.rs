@@ -102,23 +102,43 @@ impl World {
             })
     }
 
-    /// What `slidegate load` reports of these servers; the CPU time is that of the servers, and of
-    /// Redis at last.
-    fn load(&mut self, served_by: &[ServedBy], flags: &[&str]) -> Value {
+    /// What `slidegate load` reports of a server; the CPU time is that of the server, and of Redis
+    /// at last.
+    fn load(&mut self, served_by: ServedBy, flags: &[&str]) -> Value {
+        report(self.command(served_by, flags))
+    }
+
+    /// The same of several at once, each with a client of its own.
+    fn loads(&mut self, served_by: &[ServedBy], flags: &[&str]) -> Vec<Value> {
+        let command = |served_by: &ServedBy| self.command(*served_by, flags);
+        let commands: Vec<Command> = served_by.iter().map(command).collect();
+        std::thread::scope(|scope| {
+            let report = |command| scope.spawn(|| report(command));
+            let reports: Vec<_> = commands.into_iter().map(report).collect();
+            let report = |it: std::thread::ScopedJoinHandle<'_, Value>| it.join();
+            let reports = reports.into_iter().map(report);
+            reports.map(|it| it.expect("it reports")).collect()
+        })
+    }
+
+    fn command(&mut self, served_by: ServedBy, flags: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_slidegate"));
         command.args(["load", "--json", "--domain", "bench"]);
-        for served_by in served_by {
-            let server = self.server(*served_by);
-            command.args(["--target", server.address()]);
-            command.args(["--pid", &server.pid().to_string()]);
-        }
+        let server = self.server(served_by);
+        command.args(["--target", server.address()]);
+        command.args(["--pid", &server.pid().to_string()]);
         command.args(["--pid", &self.redis.pid().to_string()]);
-        let output = command.args(flags).output();
-        let output = output.expect("the binary is built");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{errors}");
-        serde_json::from_slice(&output.stdout).expect("it prints JSON")
+        command.args(flags);
+        command
     }
+}
+
+fn report(mut command: Command) -> Value {
+    let output = command.output();
+    let output = output.expect("the binary is built");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    serde_json::from_slice(&output.stdout).expect("it prints JSON")
 }
 
 /// Those of every service that is measured.

@@ -12,14 +12,14 @@ pub(super) fn measure(world: &mut World) {
     println!("|---|---|");
     let few_hits = ["--entry-key", "small", "--keys", "10000"];
     world.load(
-        &[ServedBy::LEASING],
+        ServedBy::LEASING,
         &[&few_hits[..], &["--requests", "30000"]].concat(),
     );
     print_keys(world, "at 1 to 5 hits a window");
     world.redis.forget_all();
     let saturated = ["--entry-key", "ten_seconds", "--rate", "4000"];
     world.load(
-        &[ServedBy::LEASING],
+        ServedBy::LEASING,
         &[&saturated[..], &["--duration", "12s"]].concat(),
     );
     print_keys(world, "after a saturated window");
@@ -28,14 +28,11 @@ pub(super) fn measure(world: &mut World) {
         ("counting in memory", ServedBy::Memory),
     ] {
         // The first requests set up what is there whatever the keys.
-        world.load(
-            &[served_by],
-            &["--entry-key", "vast", "--requests", "100000"],
-        );
+        world.load(served_by, &["--entry-key", "vast", "--requests", "100000"]);
         let before = resident(world.server(served_by));
         let keys = ["--entry-key", "hundred", "--keys", "200000"];
         let flags = ["--requests", "2000000", "--duration", "10m"];
-        world.load(&[served_by], &[keys, flags].concat());
+        world.load(served_by, &[keys, flags].concat());
         let grown = resident(world.server(served_by)).saturating_sub(before);
         let per_key = grown / KEYS;
         println!("| the process, {name}: resident memory a key, of {KEYS} | {per_key} |");
@@ -44,7 +41,7 @@ pub(super) fn measure(world: &mut World) {
     for millions in 1..=3 {
         let flood = ["--entry-key", "second", "--keys", "1000000000"];
         let flags = ["--requests", "1000000", "--duration", "10m"];
-        world.load(&[ServedBy::LEASING], &[&flood[..], &flags].concat());
+        world.load(ServedBy::LEASING, &[&flood[..], &flags].concat());
         let held = resident(world.server(ServedBy::LEASING));
         println!("| the process, counting in Redis, after {millions} million new keys | {held} |");
     }

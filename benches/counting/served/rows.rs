@@ -43,7 +43,7 @@ impl Row {
         flags.extend(self.flags);
         flags.extend(rate.iter().flat_map(|rate| ["--rate", rate]));
         let before = world.redis.calls();
-        let report = world.load(&[self.served_by], &flags);
+        let report = world.load(self.served_by, &flags);
         let after = world.redis.calls();
         let number = |value: &Value| value.as_f64().expect("it is a number");
         let decided = number(&report["ok"]) + number(&report["over_limit"]);
