@@ -11,6 +11,7 @@ mod timer;
 mod values;
 
 use std::io::Write;
+use std::num::NonZeroU64;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -93,7 +94,7 @@ fn schedules(settings: &Load) -> Vec<Schedule> {
     let turns = turns.min(thread::connections(settings)) as u64;
     let schedule = |turn| Schedule {
         rate: settings.rate,
-        requests: settings.requests.unwrap_or(u64::MAX),
+        requests: settings.requests.map_or(u64::MAX, NonZeroU64::get),
         duration: u64::try_from(settings.duration.as_micros()).unwrap_or(u64::MAX),
         turns,
         turn,

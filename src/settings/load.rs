@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::num::NonZeroU64;
 use std::num::NonZeroUsize;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -23,7 +24,7 @@ pub struct Load {
     pub rate: Option<f64>,
 
     /// How many requests are always on their way; the next is sent when one is answered
-    #[arg(long, value_name = "COUNT", default_value = "200")]
+    #[arg(long, value_name = "COUNT", default_value = "200", value_parser = count::<NonZeroUsize>)]
     pub concurrency: NonZeroUsize,
 
     /// How long requests are sent
@@ -31,11 +32,11 @@ pub struct Load {
     pub duration: Duration,
 
     /// Ends after so many requests, if that is sooner
-    #[arg(long, value_name = "COUNT")]
-    pub requests: Option<u64>,
+    #[arg(long, value_name = "COUNT", value_parser = count::<NonZeroU64>)]
+    pub requests: Option<NonZeroU64>,
 
     /// How many different values requests have
-    #[arg(long, value_name = "COUNT", default_value = "1")]
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = count::<NonZeroU64>)]
     pub keys: NonZeroU64,
 
     /// Makes some values more frequent: the n-th as n to the power of -EXPONENT; 0 makes none so
@@ -43,7 +44,7 @@ pub struct Load {
     pub zipf: f64,
 
     /// How many descriptors a request has, each with a value of its own
-    #[arg(long, value_name = "COUNT", default_value = "1")]
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = count::<NonZeroU32>)]
     pub descriptors: NonZeroU32,
 
     /// The domain of the requests
@@ -63,11 +64,11 @@ pub struct Load {
     pub over_limit_key: String,
 
     /// How many connections are opened to each service
-    #[arg(long, value_name = "COUNT", default_value = "4")]
+    #[arg(long, value_name = "COUNT", default_value = "4", value_parser = count::<NonZeroUsize>)]
     pub connections: NonZeroUsize,
 
     /// How many threads send; one for each processor unless given
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = count::<NonZeroUsize>)]
     pub threads: Option<NonZeroUsize>,
 
     /// How long an answer is waited for, as the service is told as well
@@ -75,7 +76,7 @@ pub struct Load {
     pub timeout: Duration,
 
     /// A process on this machine whose CPU time is reported; may be given several times
-    #[arg(long, value_name = "PID")]
+    #[arg(long, value_name = "PID", value_parser = pid)]
     pub pid: Vec<u32>,
 
     /// Prints JSON
@@ -90,6 +91,15 @@ fn target(text: &str) -> Result<String, &'static str> {
         (Some(Ok(_)), Ok(_)) => Ok(text.to_owned()),
         _ => Err("expected an address such as 127.0.0.1:8081"),
     }
+}
+
+fn count<T: FromStr>(text: &str) -> Result<T, &'static str> {
+    text.parse()
+        .map_err(|_| "expected a whole number, at least 1")
+}
+
+fn pid(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "expected the ID of a process")
 }
 
 fn rate(text: &str) -> Result<f64, &'static str> {

@@ -120,6 +120,35 @@ fn a_wrong_value_is_named_with_what_was_expected() {
         ),
         (["serve", "--threads", "0"], "'--threads <COUNT>'"),
         (["serve", "--grpc-addr", "8081"], "'--grpc-addr <ADDR>'"),
+        (
+            ["load", "--keys", "0"],
+            "'0' for '--keys <COUNT>': expected a whole number, at least 1",
+        ),
+        (
+            ["load", "--connections=-1", "--json"],
+            "'-1' for '--connections <COUNT>': expected a whole number, at least 1",
+        ),
+        (
+            ["load", "--requests", "many"],
+            "'many' for '--requests <COUNT>': expected a whole number, at least 1",
+        ),
+        (
+            ["load", "--zipf=-1", "--json"],
+            "'-1' for '--zipf <EXPONENT>': expected a number from 0 to 10",
+        ),
+        (
+            ["load", "--over-limit-share", "2"],
+            "expected a number from 0 to 1",
+        ),
+        (
+            ["load", "--rate", "0"],
+            "expected a number from 0.001 to 10000000",
+        ),
+        (["load", "--pid", "me"], "expected the ID of a process"),
+        (
+            ["load", "--target", "localhost"],
+            "expected an address such as 127.0.0.1:8081",
+        ),
         (["serve", "--port", "8081"], "unexpected argument '--port'"),
     ] {
         let (code, text) = run(&arguments);
