@@ -111,7 +111,7 @@ impl RateLimitService for Rls {
         request: tonic::Request<RateLimitRequest>,
     ) -> Result<tonic::Response<RateLimitResponse>, tonic::Status> {
         let wait = match deadline(request.metadata()) {
-            Some(deadline) => deadline.saturating_sub(WAY_BACK),
+            Some(deadline) => patience(deadline),
             None => WAIT_WITHOUT_DEADLINE,
         };
         let begin = self.limiter.steady();
@@ -165,8 +165,15 @@ fn deadline(metadata: &MetadataMap) -> Option<Duration> {
     }
 }
 
+/// How long a caller's deadline lets the store take, so that an answer without it comes in time.
+fn patience(deadline: Duration) -> Duration {
+    deadline.saturating_sub(WAY_BACK + TIMER.min(deadline / 10))
+}
+
 /// What is left of a deadline for the answer to travel back.
 const WAY_BACK: Duration = Duration::from_millis(2);
+/// By how much a timer may end late, as it goes by whole milliseconds; a short deadline takes the risk.
+const TIMER: Duration = Duration::from_millis(2);
 const WAIT_WITHOUT_DEADLINE: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
@@ -200,6 +207,20 @@ mod tests {
             check(text, None);
         }
         assert_eq!(deadline(&MetadataMap::new()), None);
+    }
+
+    #[test]
+    fn an_answer_without_the_store_leaves_two_milliseconds_before_the_deadline() {
+        for (deadline, expected) in [
+            (1_000_000, 996_000),
+            (20_000, 16_000),
+            (5_000, 2_500),
+            (2_000, 0),
+            (0, 0),
+        ] {
+            let patience = patience(Duration::from_micros(deadline));
+            assert_eq!(patience, Duration::from_micros(expected), "{deadline}");
+        }
     }
 
     #[track_caller]
