@@ -211,14 +211,16 @@ impl Fallback {
                         self.metrics.lost.increment(hits);
                     }
                     Err(why) => {
-                        // Nothing is sent again that may have run.
                         let is_refused = matches!(&why, Undecided::Store(StoreError::Refused(_)));
-                        match &why {
-                            Undecided::Store(StoreError::Disconnected | StoreError::Full) => {
-                                kept.push(owed);
-                            }
-                            _ if is_refused => kept.push(owed),
-                            _ => (is_silent, unknown) = (true, unknown + hits),
+                        let was_unsent = matches!(
+                            &why,
+                            Undecided::Store(StoreError::Disconnected | StoreError::Full)
+                        );
+                        // Nothing is sent again that may have run.
+                        if is_refused || was_unsent {
+                            kept.push(owed);
+                        } else {
+                            (is_silent, unknown) = (true, unknown + hits);
                         }
                         // A refusal may be about one key, anything else is about the store.
                         if failure.is_none() || !is_refused {

@@ -23,8 +23,7 @@ async fn a_hot_key_and_a_refused_one_cost_redis_a_call_in_a_while() {
         return;
     };
     let rules = rules();
-    let service = Service::start(&["--rules", path(&rules), "--store", &redis.url()]);
-    service.serves().await;
+    let service = serve(&redis, &rules, &[]).await;
     let mut asking = JoinSet::new();
     for _ in 0..4 {
         let rls = service.rls().await;
@@ -46,16 +45,7 @@ async fn without_leases_every_request_asks_redis() {
         return;
     };
     let rules = rules();
-    let arguments = [
-        "--rules",
-        path(&rules),
-        "--store",
-        &redis.url(),
-        "--leases",
-        "off",
-    ];
-    let service = Service::start(&arguments);
-    service.serves().await;
+    let service = serve(&redis, &rules, &["--leases", "off"]).await;
     assert_eq!(hammer(service.rls().await, "hot", 100).await, 100);
     assert_eq!(service.metric("slidegate_ledger_takes_total"), 0.0);
 }
@@ -66,12 +56,10 @@ async fn a_replica_that_stops_gives_back_what_it_has_leased() {
         return;
     };
     let rules = rules();
-    let mut first = Service::start(&["--rules", path(&rules), "--store", &redis.url()]);
-    first.serves().await;
+    let mut first = serve(&redis, &rules, &[]).await;
     assert_eq!(hammer(first.rls().await, "hot", 200).await, 200);
     assert!(first.terminate().success());
-    let second = Service::start(&["--rules", path(&rules), "--store", &redis.url()]);
-    second.serves().await;
+    let second = serve(&redis, &rules, &[]).await;
     let mut rls = second.rls().await;
     assert_eq!(
         remaining(&rls.ask(message("hot")).await.unwrap()),
@@ -85,13 +73,10 @@ async fn what_is_leased_goes_back_when_its_rule_is_gone() {
         return;
     };
     let rules = rules();
-    let service = Service::start(&["--rules", path(&rules), "--store", &redis.url()]);
-    service.serves().await;
+    let service = serve(&redis, &rules, &[]).await;
     assert_eq!(hammer(service.rls().await, "hot", 200).await, 200);
     let others = self::rules();
-    let arguments = ["--rules", path(&others), "--store", &redis.url()];
-    let other = Service::start(&[&arguments[..], &["--leases", "off"]].concat());
-    other.serves().await;
+    let other = serve(&redis, &others, &["--leases", "off"]).await;
     std::fs::write(rules.path(), "domain: leases\ndescriptors: []\n").unwrap();
     eventually("the rule is gone", || {
         let in_force = Call::get("/rlconfig").send(service.debug()).body;
@@ -111,8 +96,7 @@ async fn a_rule_with_reports_takes_no_leases_but_remembers_refusals() {
         return;
     };
     let rules = rules();
-    let service = Service::start(&["--rules", path(&rules), "--store", &redis.url()]);
-    service.serves().await;
+    let service = serve(&redis, &rules, &[]).await;
     let rls = service.rls().await;
     assert_eq!(hammer(rls.clone(), "reported", 200).await, 200);
     assert_eq!(service.metric(FROM_LEASE), 0.0);
@@ -128,8 +112,7 @@ async fn a_rule_that_begins_to_report_uses_its_lease_no_more() {
         return;
     };
     let rules = rules();
-    let service = Service::start(&["--rules", path(&rules), "--store", &redis.url()]);
-    service.serves().await;
+    let service = serve(&redis, &rules, &[]).await;
     let rls = service.rls().await;
     assert_eq!(hammer(rls.clone(), "hot", 200).await, 200);
     let before = service.metric(FROM_LEASE);
@@ -146,8 +129,7 @@ async fn a_replica_that_was_stopped_in_the_middle_of_a_lease_does_not_use_it_aft
         return;
     };
     let rules = rules();
-    let service = Service::start(&["--rules", path(&rules), "--store", &redis.url()]);
-    service.serves().await;
+    let service = serve(&redis, &rules, &[]).await;
     assert_eq!(hammer(service.rls().await, "hot", 200).await, 200);
     let before = (
         service.metric("slidegate_ledger_takes_total"),
@@ -207,8 +189,12 @@ fn redis_seconds(redis: &Redis) -> u64 {
     seconds
 }
 
-fn path(rules: &NamedTempFile) -> &str {
-    rules.path().to_str().unwrap()
+/// A replica with these rules.
+async fn serve(redis: &Redis, rules: &NamedTempFile, more: &[&str]) -> Service {
+    let (rules, url) = (rules.path().to_str().unwrap(), redis.url());
+    let service = Service::start(&[&["--rules", rules, "--store", &url], more].concat());
+    service.serves().await;
+    service
 }
 
 fn rules() -> NamedTempFile {

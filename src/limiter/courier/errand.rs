@@ -1,6 +1,5 @@
 //! A take on its way to the store and back.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
@@ -67,7 +66,7 @@ impl Errand {
             return;
         }
         self.settle(Err(StoreError::Disconnected));
-        let late = Pin::new(&mut self.answers).await;
+        let late = (&mut self.answers).await;
         if let Some(late) = late.ok().and_then(|it| it.into_iter().next()) {
             let grant = Grant {
                 hits: late.granted,

@@ -94,7 +94,7 @@ impl<'a> Held<'a> {
                 self.ask(index, now)?;
             }
             self.answered().await?;
-            now = leases.clock.now().steady;
+            now = leases.clock.steady();
             may_pass = admits(self.takes, &self.decisions(now));
         }
         if may_pass {
@@ -200,8 +200,12 @@ impl Drop for Held<'_> {
                     *ask = Pending::Answered(reply);
                 }
             }
-            let now = self.leases.clock.now().steady;
-            self.leases.ledger.put_back(take, ask.granted(), now);
+            let grant = ask.granted();
+            // Not for every refusal, as the clock costs something.
+            if grant.hits > 0 {
+                let now = self.leases.clock.steady();
+                self.leases.ledger.put_back(take, grant, now);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Requests without a pause while the servers change places.
 
+use tempfile::NamedTempFile;
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::failure::scene::serve;
@@ -12,6 +13,7 @@ use crate::support::redis::Redis;
 use crate::support::redis::cluster::Cluster;
 use crate::support::redis::sentinel::PASSWORD;
 use crate::support::redis::sentinel::Watched;
+use crate::support::service::Service;
 
 #[tokio::test]
 async fn a_failover_by_sentinels_is_followed() {
@@ -41,9 +43,7 @@ async fn a_failover_in_a_cluster_is_followed() {
         let Some(mut cluster) = Cluster::start() else {
             return;
         };
-        let (rules, url) = (traffic::rules(leases), cluster.url());
-        let service = serve(rules.path().to_str().unwrap(), leases, &[&url]).await;
-        let mut traffic = Traffic::start(service.grpc(), leases).await;
+        let (_rules, service, mut traffic) = counting_in(&cluster, leases).await;
         traffic.settles().await;
         cluster.nodes[0].kill();
         let promoted = cluster.nodes[3].address();
@@ -66,9 +66,7 @@ async fn what_other_nodes_of_a_cluster_have_is_counted_on() {
     for node in &cluster.nodes {
         node.command::<()>("CONFIG SET cluster-require-full-coverage no");
     }
-    let (rules, url) = (traffic::rules(Leases::Off), cluster.url());
-    let service = serve(rules.path().to_str().unwrap(), Leases::Off, &[&url]).await;
-    let mut traffic = Traffic::start(service.grpc(), Leases::Off).await;
+    let (_rules, service, mut traffic) = counting_in(&cluster, Leases::Off).await;
     traffic.settles().await;
     let has = |kind: Kind, node: &Redis| {
         let keys: Vec<String> = node.command(&format!("KEYS *:{},*", kind.key()));
@@ -94,8 +92,7 @@ async fn what_other_nodes_of_a_cluster_have_is_counted_on() {
         };
         assert_eq!(answer.said, expected, "{answer:?}, {is_lost}");
     }
-    let outages = r#"slidegate_store_outages_total{store="redis"}"#;
-    assert_eq!(service.metric(outages), 0.0, "{}", service.log());
+    assert_eq!(service.metric(OUTAGES), 0.0, "{}", service.log());
 }
 
 #[tokio::test]
@@ -103,9 +100,7 @@ async fn a_cluster_is_done_without_while_a_slot_has_no_node_and_asked_again_when
     let Some(cluster) = Cluster::start() else {
         return;
     };
-    let (rules, url) = (traffic::rules(Leases::Off), cluster.url());
-    let service = serve(rules.path().to_str().unwrap(), Leases::Off, &[&url]).await;
-    let mut traffic = Traffic::start(service.grpc(), Leases::Off).await;
+    let (_rules, service, mut traffic) = counting_in(&cluster, Leases::Off).await;
     traffic.settles().await;
     let owner = &cluster.nodes[0];
     let is_unused = |slot: &u16| {
@@ -117,11 +112,10 @@ async fn a_cluster_is_done_without_while_a_slot_has_no_node_and_asked_again_when
     for master in &cluster.nodes[..3] {
         master.command::<()>(&format!("CLUSTER DELSLOTS {slot}"));
     }
-    let outages = r#"slidegate_store_outages_total{store="redis"}"#;
     service.reports(ServingStatus::NotServing).await;
     traffic.is_used_up_alone().await;
     traffic.is_decided_by_choice().await;
-    assert_eq!(service.metric(outages), 1.0, "{}", service.log());
+    assert_eq!(service.metric(OUTAGES), 1.0, "{}", service.log());
     service.wait_for_log("1 of 16384 slots have no node");
     owner.command::<()>(&format!("CLUSTER ADDSLOTS {slot}"));
     service.serves().await;
@@ -134,9 +128,7 @@ async fn slots_that_move_are_followed_without_a_miscount() {
     let Some(cluster) = Cluster::start() else {
         return;
     };
-    let (rules, url) = (traffic::rules(Leases::Off), cluster.url());
-    let service = serve(rules.path().to_str().unwrap(), Leases::Off, &[&url]).await;
-    let mut traffic = Traffic::start(service.grpc(), Leases::Off).await;
+    let (_rules, _service, mut traffic) = counting_in(&cluster, Leases::Off).await;
     traffic.settles().await;
     for key in ["allow", "local", "scarce", "deny"] {
         cluster.move_key(&format!("*:{key},*"));
@@ -150,9 +142,7 @@ async fn slots_that_move_while_hits_are_leased_are_followed_without_one_too_many
     let Some(cluster) = Cluster::start() else {
         return;
     };
-    let (rules, url) = (traffic::rules(Leases::On), cluster.url());
-    let service = serve(rules.path().to_str().unwrap(), Leases::On, &[&url]).await;
-    let mut traffic = Traffic::start(service.grpc(), Leases::On).await;
+    let (_rules, service, mut traffic) = counting_in(&cluster, Leases::On).await;
     // Enough to make the keys, and far from what there is.
     traffic.phase().await;
     for key in ["local", "scarce", "allow", "local", "scarce", "deny"] {
@@ -160,6 +150,15 @@ async fn slots_that_move_while_hits_are_leased_are_followed_without_one_too_many
     }
     traffic.settles().await;
     traffic.passed_at_most(1).await;
-    let outages = r#"slidegate_store_outages_total{store="redis"}"#;
-    assert_eq!(service.metric(outages), 0.0, "{}", service.log());
+    assert_eq!(service.metric(OUTAGES), 0.0, "{}", service.log());
 }
+
+/// The service that counts in a cluster, and who asks it; its rules are in the file.
+async fn counting_in(cluster: &Cluster, leases: Leases) -> (NamedTempFile, Service, Traffic) {
+    let (rules, url) = (traffic::rules(leases), cluster.url());
+    let service = serve(rules.path().to_str().unwrap(), leases, &[&url]).await;
+    let traffic = Traffic::start(service.grpc(), leases).await;
+    (rules, service, traffic)
+}
+
+const OUTAGES: &str = r#"slidegate_store_outages_total{store="redis"}"#;
